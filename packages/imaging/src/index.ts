@@ -1,0 +1,1 @@
+export type { Affine, Volume, VoxelArray } from './volume.js';
