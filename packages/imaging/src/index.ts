@@ -14,6 +14,9 @@ export {
   voxelVolumesMl,
 } from './affine.js';
 export type { DicomStack, Vector3 } from './affine.js';
+export { fromCanonical, toCanonical } from './canonical.js';
+export type { AxisMap, Canonical } from './canonical.js';
+export { toHuVolume, toLabelVolume } from './convert.js';
 export { crc32 } from './crc32.js';
 export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
@@ -24,4 +27,9 @@ export type { NiftiHeader, NiftiType } from './nifti/header.js';
 export { isGzip, readNifti } from './nifti/read.js';
 export { writeNifti, writeNiftiGz } from './nifti/write.js';
 export type { NiftiWriteOptions } from './nifti/write.js';
+export { resizeLabelMap, resizeLabelSlice, resizeSlice, resizeVolume, restoreLabelMap } from './resample.js';
+export type { PlaneSize } from './resample.js';
+export { sliceOf, stackThree } from './slices.js';
+export { DISPLAY_WINDOWS, NETWORK_WINDOW, windowToGray, windowToInput } from './window.js';
+export type { HuWindow } from './window.js';
 export type { Affine, Volume, VoxelArray } from './volume.js';
