@@ -102,7 +102,7 @@ export function restoreLabelMap(labels: Volume<Uint8Array>, source: Omit<Volume,
   return { data, slices, rows, columns, affine, ...(positions && { positions }), ...(extents && { extents }) };
 }
 
-function resizedGeometry(volume: Volume<VoxelArray>, to: PlaneSize): Omit<Volume, 'data'> {
+function resizedGeometry(volume: Volume, to: PlaneSize): Omit<Volume, 'data'> {
   const { affine, slices, positions, extents } = volume;
   const wide = volume.columns / to.columns;
   const high = volume.rows / to.rows;
