@@ -1,0 +1,41 @@
+/** What a voxel of a label map can be: its number, short name, full name and display colour (red, green, blue). */
+export interface Label {
+  readonly id: number;
+  readonly name: string;
+  readonly title: string;
+  readonly color: readonly [number, number, number];
+}
+
+/** The seven hemorrhage types in the order of the paper's Table I; 0 is background and not listed. */
+export const LABELS = [
+  { id: 1, name: 'ICH', title: 'intracerebral haemorrhage', color: [230, 60, 60] },
+  { id: 2, name: 'SDH', title: 'subdural haemorrhage', color: [60, 130, 255] },
+  { id: 3, name: 'SAH', title: 'subarachnoid haemorrhage', color: [255, 200, 40] },
+  { id: 4, name: 'EDH', title: 'epidural haemorrhage', color: [60, 200, 90] },
+  { id: 5, name: 'CSDH', title: 'chronic subdural haemorrhage', color: [170, 100, 230] },
+  { id: 6, name: 'Pneumocranium', title: 'intracranial air', color: [0, 220, 220] },
+  { id: 7, name: 'IVH', title: 'intraventricular haemorrhage', color: [255, 130, 20] },
+] as const satisfies readonly Label[];
+
+export type LabelName = (typeof LABELS)[number]['name'];
+
+/** Classes of a network's output: the seven labels and background. */
+export const CLASS_COUNT = LABELS.length + 1;
+
+/** The label with this number; throws for background (0) and anything outside 1..7. */
+export function labelById(id: number): Label {
+  const label = LABELS.find((candidate) => candidate.id === id);
+  if (label === undefined) throw new Error(`Expected a label number from 1 to ${LABELS.length}, found ${id}.`);
+  return label;
+}
+
+/** The label with this name, whatever its case; throws a sentence that lists the known names. */
+export function labelByName(name: string): Label {
+  const wanted = name.toLowerCase();
+  const label = LABELS.find((candidate) => candidate.name.toLowerCase() === wanted);
+  if (label === undefined) {
+    const known = LABELS.map((candidate) => candidate.name).join(', ');
+    throw new Error(`Expected one of the labels ${known}, found "${name}".`);
+  }
+  return label;
+}
