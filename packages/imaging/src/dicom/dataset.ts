@@ -1,0 +1,68 @@
+import { ImagingError } from '../imaging-error.js';
+import { TAG, tagName } from './tags.js';
+
+/** Where an attribute's value lies in the file. */
+export interface DicomElement {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Longest value that is read as text: CT attributes are far shorter, and a hostile one is cut. */
+const MAX_TEXT = 4096;
+
+/** Access to the values of a data set's top-level attributes; a missing or empty one is undefined. */
+export class DicomDataset {
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly littleEndian: boolean,
+    readonly elements: ReadonlyMap<number, DicomElement>,
+  ) {}
+
+  /** Text without padding and control characters, in UTF-8 or, as most scanners write it, Latin-1. */
+  text(tag: number): string | undefined {
+    const element = this.elements.get(tag);
+    if (element === undefined) return undefined;
+    const { offset, length } = element;
+    const raw = this.bytes.subarray(offset, offset + Math.min(length, MAX_TEXT));
+    const utf8 = tag !== TAG.specificCharacterSet && (this.text(TAG.specificCharacterSet)?.includes('192') ?? false);
+    const text = new TextDecoder(utf8 ? 'utf-8' : 'latin1').decode(raw);
+    // eslint-disable-next-line no-control-regex
+    const clean = text.replaceAll(/[\x00-\x1f\x7f]/g, ' ').trim();
+    return clean === '' ? undefined : clean;
+  }
+
+  /** The values of a multi-valued text. */
+  texts(tag: number): string[] {
+    return (
+      this.text(tag)
+        ?.split('\\')
+        .map((value) => value.trim()) ?? []
+    );
+  }
+
+  /** Decimal or integer strings, all finite; throws where one is no number. */
+  decimals(tag: number): number[] | undefined {
+    const texts = this.texts(tag);
+    if (texts.length === 0) return undefined;
+    return texts.map((value) => {
+      const number = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(value) ? Number(value) : NaN;
+      if (!Number.isFinite(number)) {
+        throw new ImagingError('bad-dicom', `Expected numbers in ${tagName(tag)}, found "${value.slice(0, 40)}".`);
+      }
+      return number;
+    });
+  }
+
+  /** The first of {@link decimals}. */
+  decimal(tag: number): number | undefined {
+    return this.decimals(tag)?.[0];
+  }
+
+  /** A 16-bit unsigned number. */
+  uint16(tag: number): number | undefined {
+    const element = this.elements.get(tag);
+    if (element === undefined || element.length < 2) return undefined;
+    const { buffer, byteOffset } = this.bytes;
+    return new DataView(buffer, byteOffset + element.offset, 2).getUint16(0, this.littleEndian);
+  }
+}
