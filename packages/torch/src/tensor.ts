@@ -42,7 +42,17 @@ const ARRAYS = {
 /** The array whose elements have a dtype's layout; half precision and booleans come as their bits. */
 const VIEWS = { ...ARRAYS, bool: Uint8Array, bfloat16: Uint16Array, float16: Uint16Array } as const;
 
-export type TypedArray = InstanceType<(typeof ARRAYS)[keyof typeof ARRAYS]>;
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Int8Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
 
 type TypedArrayOf<D extends Dtype> = D extends keyof typeof VIEWS ? InstanceType<(typeof VIEWS)[D]> : never;
 
