@@ -41,7 +41,8 @@ export function flagsFor(torch, compiler) {
   const include = path.join(torch.libtorch, 'include');
   const lib = path.join(torch.libtorch, 'lib');
   const system = [
-    require('node-addon-api').include_dir,
+    // Not node-addon-api's own include_dir: that one is relative to the working directory.
+    path.dirname(require.resolve('node-addon-api')),
     require('node-api-headers').include_dir,
     include,
     path.join(include, 'torch/csrc/api/include'),

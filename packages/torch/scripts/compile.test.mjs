@@ -50,6 +50,17 @@ describe('the key of an object file', () => {
     for (const name of ['a.cpp', 'kernels/b.cpp']) expect(after[name]).not.toBe(before[name]);
   });
 
+  it('is the same from every working directory', () => {
+    const before = plan();
+    const home = process.cwd();
+    try {
+      process.chdir(folder);
+      expect(plan().key).toBe(before.key);
+    } finally {
+      process.chdir(home);
+    }
+  });
+
   it('tells apart parts that join to the same text', () => {
     expect(keyOf(['ab', 'c'])).not.toBe(keyOf(['a', 'bc']));
     expect(keyOf(['ab', ''])).not.toBe(keyOf(['ab']));
