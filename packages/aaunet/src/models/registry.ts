@@ -1,14 +1,95 @@
-/** What `aaunet models` says of a network. */
-export interface ModelInfo {
-  readonly name: string;
-  readonly title: string;
-  readonly parameters: number;
-  /** Billions of floating-point operations for one image of 512x512. */
-  readonly gflop: number;
-  readonly reference: string;
+import { aten, noGrad, observe, tidy, Tensor, zeros } from '@aaunet/torch';
+import type { Layer } from '@aaunet/torch/nn';
+
+import { AllAttentionUNet } from './all-attention-unet.js';
+
+export interface NetworkOptions {
+  /** Consecutive slices a prediction sees. */
+  inChannels: number;
+  /** Background and lesion types. */
+  classes: number;
 }
 
-/** The networks that can be trained, in the order of the paper's Table I. */
-export function listModels(): Promise<ModelInfo[]> {
-  return Promise.reject(new Error('The registry is not part of this build.'));
+interface ModelEntry {
+  description: string;
+  reference: string;
+  build: (options: NetworkOptions) => Layer;
+}
+
+const PAPER = 'Chang et al., BioCAS 2022';
+
+const rsu = (space: boolean, channel: boolean) => (options: NetworkOptions) =>
+  new AllAttentionUNet({ ...options, space, channel });
+
+/** Every network there is, by the name the command line knows. */
+export const MODELS = {
+  rsu: { description: 'ResNeSt50 encoder, U-Net decoder', reference: PAPER, build: rsu(false, false) },
+  'rsu-s': { description: 'rsu with space attention', reference: PAPER, build: rsu(true, false) },
+  'rsu-c': { description: 'rsu with channel attention', reference: PAPER, build: rsu(false, true) },
+  'rsu-sc': { description: 'the All Attention U-Net', reference: PAPER, build: rsu(true, true) },
+} as const satisfies Record<string, ModelEntry>;
+
+export type ModelName = keyof typeof MODELS;
+
+export const MODEL_NAMES = Object.keys(MODELS) as ModelName[];
+
+export function isModelName(name: string): name is ModelName {
+  return Object.hasOwn(MODELS, name);
+}
+
+/**
+ * A network by name, with fresh weights from the default random generator.
+ *
+ * @throws naming the networks there are when there is none of that name.
+ */
+export function buildModel(name: string, options: NetworkOptions = { inChannels: 3, classes: 8 }): Layer {
+  if (!isModelName(name)) throw new Error(`There is no network '${name}'; choose one of ${MODEL_NAMES.join(', ')}.`);
+  return MODELS[name].build(options);
+}
+
+export interface ModelSummary {
+  name: string;
+  description: string;
+  reference: string;
+  parameters: number;
+  /** Operations of one 512x512 image, a multiplication and an addition counted as two. */
+  gflop: number;
+}
+
+/** The registry with each network's size and cost. */
+export function listModels(): ModelSummary[] {
+  return MODEL_NAMES.map((name) => {
+    using network = buildModel(name).eval();
+    const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
+    const { description, reference } = MODELS[name];
+    return { name, description, reference, parameters, gflop: countOperations(network, 512) / 1e9 };
+  });
+}
+
+/** Floating-point operations of the convolutions of one image of `size` x `size`, by running shapes without data. */
+function countOperations(network: Layer, size: number): number {
+  network.to({ device: 'meta' });
+  let operations = 0;
+  observe(
+    (name, args, run) => {
+      const result = run();
+      if (name === 'aten::conv2d' && result instanceof Tensor) {
+        const weight = args[1] as Tensor;
+        operations += (2 * result.numel * weight.numel) / weight.size(0);
+      }
+      return result;
+    },
+    () => {
+      tidy(() => noGrad(() => network.forward(zeros([1, 3, size, size], { device: 'meta' }))));
+    },
+  );
+  return operations;
+}
+
+/** Pads an image batch (N x C x H x W) at the right and bottom to multiples of 32, as every network needs. */
+export function padToStride(image: Tensor): Tensor {
+  const pad = (size: number): number => (32 - (size % 32)) % 32;
+  const right = pad(image.size(3));
+  const bottom = pad(image.size(2));
+  return right === 0 && bottom === 0 ? image : aten.constant_pad_nd(image, [0, right, 0, bottom], 0);
 }
