@@ -34,6 +34,8 @@ export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
 export { CLASS_COUNT, LABELS, labelById, labelByName } from './labels.js';
 export type { Label, LabelName } from './labels.js';
+export { labelVolumesMl, valueRange } from './measure.js';
+export type { ValueRange } from './measure.js';
 export type { NiftiImage, NiftiReadOptions } from './nifti/assembler.js';
 export type { NiftiHeader, NiftiType } from './nifti/header.js';
 export { isGzip, readNifti } from './nifti/read.js';

@@ -109,6 +109,13 @@ describe('readDicomSeries', () => {
     expect(read.problems.map(({ code }) => code)).toEqual(['mixed-geometry']);
   });
 
+  it('keeps slices together whose orientation differs by rounding', () => {
+    const jitter = [0.0005, 0.00049].map((x, k) =>
+      slice(5 * k, { change: [ds(TAG.imageOrientation, 1, x, 0, -x, 1, 0)] }),
+    );
+    expect(readDicomSeries(jitter).volume.slices).toBe(2);
+  });
+
   it('skips what it cannot use with the reason, and explains itself where nothing is left', () => {
     const localizer = slice(1, {
       change: [{ tag: TAG.imageType, vr: 'CS', value: ['DERIVED', 'SECONDARY', 'REF_SURVIEW'] }],

@@ -22,7 +22,7 @@ const AIR = -1024;
 /**
  * A scan as a CT series, one file a slice in the order of the volume: CT Image Storage, explicit VR little endian, signed
  * 16-bit pixels. Tilt and uneven positions are written as they are; reading the files back gives the same voxels.
- * Throws where rows and columns are not at right angles, or slices do not lie in one direction.
+ * Throws where rows and columns are not at right angles or the sizes do not fit the voxels.
  */
 export function writeDicomSeries(volume: Volume<Int16Array>, meta: DicomWriteMeta): Uint8Array[] {
   const { slices, rows, columns, data, affine } = volume;
