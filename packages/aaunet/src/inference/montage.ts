@@ -8,7 +8,7 @@ import type { SegmentationReport } from './report.js';
 /** Window in which radiologists look at brain: centre 40, width 80 HU. */
 const BRAIN_WINDOW = { center: 40, width: 80 };
 const MAX_TILES = 48;
-const GAP = 2;
+const GAP = 6;
 const MARGIN = 16;
 const TITLE_SCALE = 3;
 const TEXT_SCALE = 2;
@@ -189,6 +189,9 @@ export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report
     TEXT_SCALE,
     GREY,
   );
+  // Lines between the slices, so that one's L and the next one's R are not read together.
+  const tilesWidth = columns * (tileWidth + GAP) - GAP;
+  canvas.fillRectangle(MARGIN, top, tilesWidth, tilesEnd - GAP - top, [45, 45, 45]);
   slices.forEach((slice, index) => {
     const x = MARGIN + (index % columns) * (tileWidth + GAP);
     const y = top + Math.floor(index / columns) * (tileHeight + GAP);

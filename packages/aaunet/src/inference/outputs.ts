@@ -37,7 +37,9 @@ export function outputName(input: string, taken: ReadonlySet<string> = new Set()
 /**
  * Writes OUT/name/{segmentation.nii.gz, report.json, volumes.csv, montage.png}, all of them or none.
  *
- * @param scan HU in the source geometry; `labelMap` labels 0 to 7 in the same geometry.
+ * @param scan HU in the source geometry.
+ * @param labelMap labels 0 to 7 in the same geometry.
+ * @param stored what segmentation.nii.gz gets, where the source is no stack of axial slices and `scan` was turned.
  * @throws Error if the geometries differ, or the folder holds files that are not such outputs.
  */
 export async function writeOutputs(
@@ -45,12 +47,13 @@ export async function writeOutputs(
   scan: Volume,
   labelMap: Volume<Uint8Array>,
   context: ReportContext,
+  stored: Volume<Uint8Array> = labelMap,
 ): Promise<{ folder: string; report: SegmentationReport }> {
   const report = makeReport(scan, labelMap, context);
   const folder = join(out, context.name);
   await replaceFolder(folder, Object.keys(OUTPUT_FILES), async (temporary) => {
     const description = `${context.software} ${context.model.name}, research use only`;
-    await writeNiftiFile(join(temporary, 'segmentation.nii.gz'), labelMap, { description });
+    await writeNiftiFile(join(temporary, 'segmentation.nii.gz'), stored, { description });
     await writeFile(join(temporary, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
     await writeFile(join(temporary, 'volumes.csv'), formatVolumesCsv(report));
     await writeFile(join(temporary, 'montage.png'), renderMontage(scan, labelMap, report));

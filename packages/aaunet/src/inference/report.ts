@@ -73,7 +73,7 @@ export interface SegmentationReport {
     /** Between columns, between rows, from slice to slice (mean), mm. */
     readonly spacingMm: readonly [number, number, number];
     readonly tiltDegrees: number;
-    /** Distances of neighbouring slices along their normal, mm; null for a single slice. */
+    /** Distances of neighbouring slices' positions, mm (under a tilt the table's steps); null for a single slice. */
     readonly stepMm: { readonly min: number; readonly median: number; readonly max: number } | null;
     readonly unevenSteps: boolean;
     /** Where steps are uneven: place of each slice along the normal, from the first, mm. */
@@ -107,9 +107,11 @@ function sliceOffsets({ affine, positions, slices }: Volume): number[] {
 function describeGeometry(volume: Volume): SegmentationReport['geometry'] {
   const { columns, rows, slices, affine, extents } = volume;
   const offsets = sliceOffsets(volume);
+  // Offsets run along the normal; positions differ by the table's step, which a tilt makes longer.
+  const stretch = 1 / Math.cos((tiltDegrees(affine) * Math.PI) / 180);
   const steps = offsets
     .slice(1)
-    .map((offset, k) => Math.abs(offset - offsets[k]!))
+    .map((offset, k) => Math.abs(offset - offsets[k]!) * stretch)
     .sort((a, b) => a - b);
   const unevenSteps = steps.length > 0 && steps.at(-1)! - steps[0]! > 0.01;
   const [columnSpacing, rowSpacing, sliceSpacing] = spacingOf(affine).map((mm) => round(mm, 4));
