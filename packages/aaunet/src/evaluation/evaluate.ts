@@ -11,7 +11,8 @@ import type { EmptyConvention } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
-import { readRunConfig, softwareVersion } from '../training/run-folder.js';
+import { readRunConfig } from '../training/run-folder.js';
+import { SOFTWARE } from '../version.js';
 import { scoreCases } from './score.js';
 
 export interface EvaluateOptions {
@@ -44,7 +45,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
     const annotated = dataset.annotated;
     const scores = await scoreCases(network, cache, splits[split], { config, annotated, empty, onProgress, signal });
     const evaluation = toEvaluation(scores, {
-      software: await softwareVersion(),
+      software: SOFTWARE,
       model: config.model,
       checkpoint,
       data: dataset.name,

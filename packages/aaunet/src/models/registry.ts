@@ -66,21 +66,25 @@ export function listModels(): ModelSummary[] {
   });
 }
 
-/** Floating-point operations of the convolutions of one image of `size` x `size`, by running shapes without data. */
+/** Pixels a side at which operations are counted before they are scaled: convolutions grow with the area. */
+const COUNTED_SIZE = 64;
+
+/** Floating-point operations of the convolutions of one image of `size` x `size`. */
 function countOperations(network: Layer, size: number): number {
-  network.to({ device: 'meta' });
   let operations = 0;
   observe(
     (name, args, run) => {
       const result = run();
       if (name === 'aten::conv2d' && result instanceof Tensor) {
         const weight = args[1] as Tensor;
-        operations += (2 * result.numel * weight.numel) / weight.size(0);
+        const pooled = result.size(2) === 1 && result.size(3) === 1;
+        const scale = pooled ? 1 : (size / COUNTED_SIZE) ** 2;
+        operations += ((2 * result.numel * weight.numel) / weight.size(0)) * scale;
       }
       return result;
     },
     () => {
-      tidy(() => noGrad(() => network.forward(zeros([1, 3, size, size], { device: 'meta' }))));
+      tidy(() => noGrad(() => network.forward(zeros([1, 3, COUNTED_SIZE, COUNTED_SIZE]))));
     },
   );
   return operations;

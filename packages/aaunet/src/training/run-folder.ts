@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
@@ -8,6 +8,7 @@ import { z } from 'zod';
 
 import { writeJsonAtomic } from '../atomic.js';
 import { readJson } from '../schema-errors.js';
+import { SOFTWARE } from '../version.js';
 import { trainConfigSchema, type TrainConfig } from './config.js';
 
 const labelNames = LABELS.map(({ name }) => name) as [LabelName, ...LabelName[]];
@@ -55,7 +56,7 @@ export async function startRun(run: string, config: TrainConfig): Promise<void> 
   await writeJsonAtomic(join(run, 'config.json'), config);
   const torch = libtorchInfo();
   await writeJsonAtomic(join(run, 'environment.json'), {
-    software: await softwareVersion(),
+    software: SOFTWARE,
     node: process.version,
     libtorch: torch.libtorch,
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -65,11 +66,4 @@ export async function startRun(run: string, config: TrainConfig): Promise<void> 
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     system: `${platform()} ${release()} ${arch()}`,
   });
-}
-
-/** Program and version, such as "aaunet 0.1.0". */
-export async function softwareVersion(): Promise<string> {
-  const path = new URL('../../package.json', import.meta.url);
-  const { name, version } = JSON.parse(await readFile(path, 'utf8')) as { name: string; version: string };
-  return `${name} ${version}`;
 }

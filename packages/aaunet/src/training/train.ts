@@ -16,11 +16,12 @@ import { focalLoss } from '../losses/focal.js';
 import { buildModel } from '../models/registry.js';
 import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
+import { SOFTWARE } from '../version.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { classWeights } from './class-weights.js';
 import type { TrainConfig } from './config.js';
 import { MetricsLog } from './metrics-log.js';
-import { readRunConfig, softwareVersion, startRun, writeModelFile } from './run-folder.js';
+import { readRunConfig, startRun, writeModelFile } from './run-folder.js';
 
 /** What happens during a training, in order of occurrence. */
 export type TrainEvent =
@@ -98,7 +99,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     if (resumed) await checkSameRun(run, complete);
     await startRun(run, complete);
     await writeModelFile(run, {
-      software: await softwareVersion(),
+      software: SOFTWARE,
       model: config.model,
       annotated: [...dataset.annotated],
       window: config.window,
@@ -141,9 +142,9 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
             `augment ${config.seed} ${progress.step}`,
           ),
         );
-        using _image = image;
-        using _target = target;
         const result = trainStep({ network, optimizer, config, image, target, weights, learningRate });
+        image.dispose();
+        target.dispose();
         if (!Number.isFinite(result.loss))
           throw new Error(
             `The loss became ${result.loss} at step ${progress.step + 1}; the checkpoint before it is kept. Lower learningRate.max or clipNorm.`,
