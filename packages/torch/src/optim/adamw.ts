@@ -53,13 +53,16 @@ export class AdamW implements Disposable {
       const present = gradients.filter((gradient) => gradient !== null);
       if (active.length > 0) {
         noGrad(() => {
+          const steps = active.map((slot) => slot.step);
+          // The fused operator reads the count of steps, this one included.
+          aten._foreach_add_.Scalar(steps, 1);
           aten._fused_adamw_(
             active.map((slot) => slot.parameter),
             present,
             active.map((slot) => slot.exp_avg),
             active.map((slot) => slot.exp_avg_sq),
             [],
-            active.map((slot) => slot.step),
+            steps,
             {
               lr,
               beta1: this.betas[0],
