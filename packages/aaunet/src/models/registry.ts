@@ -1,4 +1,4 @@
-import { aten, noGrad, observe, tidy, Tensor, zeros } from '@aaunet/torch';
+import { noGrad, observe, tidy, Tensor, zeros } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { AllAttentionUNet } from './all-attention-unet.js';
@@ -84,12 +84,4 @@ function countOperations(network: Layer, size: number): number {
     },
   );
   return operations;
-}
-
-/** Pads an image batch (N x C x H x W) at the right and bottom to multiples of 32, as every network needs. */
-export function padToStride(image: Tensor): Tensor {
-  const pad = (size: number): number => (32 - (size % 32)) % 32;
-  const right = pad(image.size(3));
-  const bottom = pad(image.size(2));
-  return right === 0 && bottom === 0 ? image : aten.constant_pad_nd(image, [0, right, 0, bottom], 0);
 }

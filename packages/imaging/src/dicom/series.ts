@@ -56,25 +56,28 @@ const TILT_DEGREES = 0.1;
 
 /** Sorts slices into series (and, within one, by orientation, size and spacing), the one with most slices first. */
 export function groupDicomSeries(slices: Iterable<DicomSlice>): DicomSeries[] {
-  const groups = new Map<string, DicomSlice[]>();
-  const stacksOf = new Map<string, Set<string>>();
+  const bySeries = new Map<string, DicomSlice[][]>();
   for (const slice of slices) {
-    const geometry = [
-      ...slice.orientation.map((value) => value.toFixed(3)),
-      slice.rows,
-      slice.columns,
-      slice.rowSpacing.toFixed(4),
-      slice.columnSpacing.toFixed(4),
-    ].map((value) => String(value).replace(/^-(0\.0+)$/, '$1'));
-    const key = [slice.studyUid, slice.seriesUid, slice.frameOfReferenceUid ?? '', ...geometry].join('|');
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [slice]);
-    else group.push(slice);
-    const series = stacksOf.get(slice.seriesUid) ?? new Set();
-    stacksOf.set(slice.seriesUid, series.add(key));
+    const key = [slice.studyUid, slice.seriesUid, slice.frameOfReferenceUid ?? ''].join('|');
+    const stacks = bySeries.get(key) ?? [];
+    bySeries.set(key, stacks);
+    const stack = stacks.find(([first]) => first !== undefined && isParallel(first, slice));
+    if (stack === undefined) stacks.push([slice]);
+    else stack.push(slice);
   }
-  const all = [...groups.values()].map((group) => describe(group, stacksOf.get(group[0]!.seriesUid)!.size));
+  const all = [...bySeries.values()].flatMap((stacks) => stacks.map((stack) => describe(stack, stacks.length)));
   return all.sort((a, b) => b.slices.length - a.slices.length || (a.uid < b.uid ? -1 : 1));
+}
+
+/** Whether two slices can lie in one stack: same size, and orientation and spacing equal to rounding. */
+function isParallel(a: DicomSlice, b: DicomSlice): boolean {
+  return (
+    a.rows === b.rows &&
+    a.columns === b.columns &&
+    Math.abs(a.rowSpacing - b.rowSpacing) < 1e-3 * a.rowSpacing &&
+    Math.abs(a.columnSpacing - b.columnSpacing) < 1e-3 * a.columnSpacing &&
+    a.orientation.every((value, index) => Math.abs(value - b.orientation[index]!) < 2e-3)
+  );
 }
 
 function describe(group: readonly DicomSlice[], stacks: number): DicomSeries {
@@ -191,7 +194,10 @@ function acquired(a: DicomSlice, b: DicomSlice): number {
 function deviation(positions: readonly Vector3[]): number {
   const first = positions[0]!;
   const step = scale(subtract(positions.at(-1)!, first), 1 / Math.max(1, positions.length - 1));
-  return Math.max(...positions.map((position, k) => norm(subtract(subtract(position, first), scale(step, k)))));
+  return positions.reduce(
+    (worst, position, k) => Math.max(worst, norm(subtract(subtract(position, first), scale(step, k)))),
+    0,
+  );
 }
 
 interface Geometry {

@@ -88,7 +88,7 @@ export function readDicomSlice(bytes: Uint8Array, file: string): DicomSlice {
     columnSpacing,
     orientation,
     position: vector(dataset, TAG.imagePosition, 3, 'Image Position') as unknown as Vector3,
-    thickness: thickness !== undefined && thickness > 0 ? thickness : undefined,
+    thickness: thickness !== undefined && thickness > 0 && thickness < 1000 ? thickness : undefined,
     pixels: {
       offset: pixelData.offset,
       littleEndian: dataset.littleEndian,

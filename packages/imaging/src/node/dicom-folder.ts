@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -27,7 +28,7 @@ export interface DicomFolder {
 export async function scanDicomFolder(path: string): Promise<DicomFolder> {
   const slices: DicomSlice[] = [];
   const skipped: SkippedFile[] = [];
-  for (const file of await listFiles(path)) {
+  for (const file of await listFiles(path, skipped)) {
     try {
       slices.push(readDicomSlice(await readBounded(file), file));
     } catch (error) {
@@ -66,11 +67,10 @@ export async function readDicomFolder(path: string, options: DicomReadOptions = 
   return { ...(await loadDicomSeries(series, options)), others, skipped: folder.skipped };
 }
 
-async function listFiles(root: string): Promise<string[]> {
+async function listFiles(root: string, skipped: SkippedFile[]): Promise<string[]> {
   const files: string[] = [];
   const visit = async (folder: string, depth: number): Promise<void> => {
-    const entries = await readdir(folder, { withFileTypes: true });
-    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const entry of await entriesOf(folder, depth === 0 ? undefined : skipped)) {
       const path = join(folder, entry.name);
       if (entry.isDirectory() && depth < MAX_DEPTH) await visit(path, depth + 1);
       else if (entry.isFile() || (entry.isSymbolicLink() && (await isFile(path)))) files.push(path);
@@ -84,6 +84,19 @@ async function listFiles(root: string): Promise<string[]> {
   };
   await visit(root, 0);
   return files;
+}
+
+/** What a folder holds, by name; one that cannot be read is noted in `skipped`, or refused where that is absent. */
+async function entriesOf(folder: string, skipped: SkippedFile[] | undefined): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    const reason = `Expected a folder that can be read, found none (${messageOf(error)}).`;
+    if (skipped === undefined) throw new ImagingError('bad-argument', `${folder}: ${reason}`, { cause: error });
+    skipped.push({ file: folder, reason });
+    return [];
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {

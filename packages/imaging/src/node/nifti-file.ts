@@ -11,7 +11,11 @@ import { writeFileAtomically } from './atomic-write.js';
 
 /** Reads a `.nii` or `.nii.gz` file (told apart by content) as a stream; errors as {@link readNifti}'s, naming the file. */
 export async function readNiftiFile(path: string, options: NiftiReadOptions = {}): Promise<NiftiImage> {
-  const file = await open(path, 'r');
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw new ImagingError('bad-argument', `Expected a NIfTI file at ${path}, found none (${messageOf(error)}).`, {
+      cause: error,
+    });
+  });
   try {
     const status = await file.stat();
     if (!status.isFile())
@@ -24,7 +28,11 @@ export async function readNiftiFile(path: string, options: NiftiReadOptions = {}
     if (compressed) {
       const gunzip = createGunzip({ chunkSize: 2 ** 18 });
       raw.on('error', (error) => gunzip.destroy(error));
-      for await (const chunk of raw.pipe(gunzip)) assembler.push(chunk as Buffer);
+      try {
+        for await (const chunk of raw.pipe(gunzip)) assembler.push(chunk as Buffer);
+      } finally {
+        raw.destroy();
+      }
     } else {
       for await (const chunk of raw) assembler.push(chunk as Buffer);
     }
