@@ -18,3 +18,9 @@ export { evaluationSchema, formatEvaluation, toEvaluation } from './metrics/eval
 export type { Evaluation, EvaluationContext } from './metrics/evaluation-report.js';
 export { readTrainConfig, resolveTrainConfig, trainConfigSchema } from './training/config.js';
 export type { TrainConfig, TrainConfigInput } from './training/config.js';
+export { doctor, type DoctorCheck } from './doctor.js';
+export { generatePhantom } from './phantom/phantom.js';
+export type { Phantom, PhantomOptions } from './phantom/phantom.js';
+export { formatStatistics, phantomStatistics } from './phantom/statistics.js';
+export { synthesize } from './phantom/synthesize.js';
+export type { SynthesizeOptions } from './phantom/synthesize.js';
