@@ -62,7 +62,7 @@ export function generatePhantom(options: PhantomOptions): Phantom {
   const { lesions, bubbles } = buildLesions(head, plans);
   const scanner = Random.of(seed, 'scanner');
   const fieldOfView = scanner.range(222, 242);
-  const noiseHu = scanner.range(3.2, 5.6) * (size / 512) ** 0.4;
+  const noiseHu = scanner.range(3, 5) * (size / 512) ** 0.4;
   const hardening = new BeamHardening(Random.of(seed, 'beam'));
   const crown = vertex(head) + scanner.range(3, 10);
   const holder = scanner.chance(0.6) ? scanner.range(94, 99) : undefined;
@@ -76,7 +76,7 @@ export function generatePhantom(options: PhantomOptions): Phantom {
     top: -fieldOfView / 2 + fieldOfView / fine / 2,
     softness: Math.max(0.5, 0.6 * (fieldOfView / fine)),
   };
-  const step = size >= 256 ? 1.05 : 1.3;
+  const step = clamp(0.8 * pixel, 1.05, 1.6);
   const side = Math.ceil(fieldOfView / step) + 2;
   const coarse = new CoarseSlice(side, step, -fieldOfView / 2, -fieldOfView / 2);
   const texture = new NoiseTexture(size, Random.of(seed, 'texture'));
