@@ -1,1 +1,36 @@
-export {};
+export { autocast, enableGrad, grad, noGrad } from './autograd.js';
+export { gradCheck } from './grad-check.js';
+export { aten, observe, operator, schemas, type Observer, type Operator } from './operators.js';
+export {
+  cudaAvailable,
+  libtorchInfo,
+  manualSeed,
+  memoryStats,
+  numThreads,
+  rngState,
+  setNumThreads,
+  setRngState,
+} from './runtime.js';
+export { keep, tidy } from './scope.js';
+export { loadTensors, saveTensors } from './tensor-file.js';
+export {
+  arange,
+  cat,
+  empty,
+  fromBytes,
+  fromTypedArray,
+  full,
+  ones,
+  rand,
+  randn,
+  stack,
+  Tensor,
+  tensor,
+  zeros,
+  type Dtype,
+  type MemoryFormat,
+  type NestedNumbers,
+  type Scalar,
+  type TensorOptions,
+  type TypedArray,
+} from './tensor.js';

@@ -1,0 +1,106 @@
+import {
+  aten,
+  autocast,
+  fromTypedArray,
+  libtorchInfo,
+  manualSeed,
+  noGrad,
+  numThreads,
+  randn,
+  setNumThreads,
+  tidy,
+} from '@aaunet/torch';
+import { AdamW } from '@aaunet/torch/optim';
+
+import { focalLoss } from './losses/focal.js';
+import { buildModel } from './models/registry.js';
+
+export interface BenchOptions {
+  model?: string;
+  size?: number;
+  batch?: number;
+  dtype?: 'bf16' | 'fp32';
+  phase?: 'train' | 'infer' | 'both';
+  steps?: number;
+  threads?: number;
+  device?: 'cpu' | 'cuda';
+}
+
+export interface BenchResult extends Required<BenchOptions> {
+  libtorch: string;
+  /** Median seconds an image of a training step: forward, focal loss, backward, AdamW. */
+  train_s_per_image?: number;
+  /** Median seconds an image of a forward pass in inference mode. */
+  infer_s_per_image?: number;
+  peak_rss_gib: number;
+}
+
+const CLASSES = 8;
+
+/** Times training steps and inference of one network on random data, as the scripts of the peers in `bench/` do. */
+export function bench(options: BenchOptions = {}): BenchResult {
+  const {
+    model = 'rsu-sc',
+    size = 512,
+    batch = 2,
+    dtype = 'bf16',
+    phase = 'both',
+    steps = 5,
+    device = 'cpu',
+  } = options;
+  if (options.threads !== undefined) setNumThreads(options.threads);
+  const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };
+  manualSeed(0);
+  using network = buildModel(model).to({ device, memoryFormat: 'channels_last' });
+  using plainImage = randn([batch, 3, size, size], { device });
+  using image = plainImage.contiguous('channels_last');
+  const labels = BigInt64Array.from({ length: batch * size * size }, () => BigInt(Math.floor(Math.random() * CLASSES)));
+  using target = fromTypedArray(labels, [batch, size, size], { device });
+  using weights = aten.rand([CLASSES], { device });
+  using optimizer = new AdamW(network.namedParameters());
+  const mixed = { device, dtype: 'bfloat16', enabled: dtype === 'bf16' } as const;
+
+  const trainStep = (): void => {
+    tidy(() => {
+      const loss = focalLoss(
+        autocast(mixed, () => network.forward(image)),
+        target,
+        weights,
+      );
+      loss.backward();
+      loss.item();
+    });
+    optimizer.step(1e-3);
+    optimizer.zeroGrad();
+  };
+  const infer = (): void => {
+    tidy(() =>
+      noGrad(() =>
+        autocast(mixed, () => network.forward(image))
+          .max()
+          .item(),
+      ),
+    );
+  };
+  const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
+  if (phase !== 'infer') result.train_s_per_image = median(times(steps, trainStep)) / batch;
+  network.eval();
+  if (phase !== 'train') result.infer_s_per_image = median(times(steps, infer)) / batch;
+  result.peak_rss_gib = process.resourceUsage().maxRSS / 2 ** 20;
+  return result;
+}
+
+/** Seconds of each of `steps` calls, after two that warm up. */
+function times(steps: number, body: () => void): number[] {
+  body();
+  body();
+  return Array.from({ length: steps }, () => {
+    const start = process.hrtime.bigint();
+    body();
+    return Number(process.hrtime.bigint() - start) / 1e9;
+  });
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}

@@ -1,0 +1,46 @@
+import { type Command, Option } from 'commander';
+import { type CliContext, integerOf, print } from '../context.js';
+
+interface BenchFlags {
+  model: string;
+  size: number;
+  batch: number;
+  dtype: 'bf16' | 'fp32';
+  phase: 'train' | 'infer' | 'both';
+  steps: number;
+  threads?: number;
+  device: 'cpu' | 'cuda';
+  json?: true;
+}
+
+export function addBench(program: Command, context: CliContext): void {
+  program
+    .command('bench')
+    .summary('measure training and inference on this machine')
+    .description('Measures seconds an image (medians) of training and inference with random data, and peak memory.')
+    .option('--model <name>', 'network, see "aaunet models"', 'rsu-sc')
+    .option('--size <n>', 'rows and columns in pixels', integerOf(32), 512)
+    .option('--batch <n>', 'images in a step', integerOf(1), 2)
+    .addOption(new Option('--dtype <type>', 'precision').choices(['bf16', 'fp32']).default('bf16'))
+    .addOption(new Option('--phase <phase>', 'what to measure').choices(['train', 'infer', 'both']).default('both'))
+    .option('--steps <n>', 'measured steps', integerOf(1), 5)
+    .option('--threads <n>', 'CPU threads', integerOf(1))
+    .addOption(new Option('--device <device>', 'where').choices(['cpu', 'cuda']).default('cpu'))
+    .option('--json', 'print one line of JSON')
+    .addHelpText('after', '\nExample:\n  aaunet bench --size 256 --phase infer --json')
+    .action(async ({ json, threads, ...flags }: BenchFlags) => {
+      const { bench } = await import('../../bench.js');
+      context.stderr.write(
+        `measuring ${flags.model} at ${flags.size}x${flags.size}, batch ${flags.batch}, ${flags.dtype}\n`,
+      );
+      const result = bench({ ...flags, ...(threads === undefined ? {} : { threads }) });
+      const text = json
+        ? JSON.stringify(result)
+        : Object.entries(result)
+            .map(
+              ([key, value]) => `${key}: ${typeof value === 'number' ? Number(value.toPrecision(4)) : String(value)}`,
+            )
+            .join('\n');
+      print(context, text);
+    });
+}

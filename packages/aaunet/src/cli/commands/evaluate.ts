@@ -1,0 +1,37 @@
+import { type Command, Option } from 'commander';
+import type { EmptyConvention } from '../../metrics/dice.js';
+import { formatEvaluation } from '../../metrics/evaluation-report.js';
+import { type CliContext, interruptible, print, withProgress } from '../context.js';
+
+interface EvaluateFlags {
+  split: 'train' | 'val' | 'test';
+  empty: EmptyConvention;
+  json?: true;
+}
+
+export function addEvaluate(program: Command, context: CliContext): void {
+  program
+    .command('evaluate')
+    .argument('<run>', 'run folder')
+    .summary("score a run's best checkpoint on unseen patients")
+    .description(
+      'Scores a run in three aggregations of Dice, prints them and writes evaluation.json into the run folder.',
+    )
+    .addOption(new Option('--split <part>', 'part of the split').choices(['train', 'val', 'test']).default('test'))
+    .addOption(
+      new Option('--empty <score>', 'score where truth and prediction are empty')
+        .choices(['nan', 'one'])
+        .default('nan'),
+    )
+    .option('--json', 'print evaluation.json instead of a table')
+    .addHelpText('after', '\nExample:\n  aaunet evaluate runs/first --split test')
+    .action(async (run: string, { split, empty, json }: EvaluateFlags) => {
+      const { evaluateRun } = await import('../../evaluation/evaluate.js');
+      const evaluation = await interruptible(context, (signal) =>
+        withProgress(context, 'evaluate', 'slices', (onProgress) =>
+          evaluateRun(run, { split, empty, onProgress, signal }),
+        ),
+      );
+      print(context, json ? JSON.stringify(evaluation, null, 2) : formatEvaluation(evaluation));
+    });
+}

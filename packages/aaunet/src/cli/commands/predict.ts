@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import type { PredictEvent, Prediction } from '../../inference/predict.js';
+import { markdownTable } from '../../metrics/evaluation-report.js';
+import { type CliContext, integerOf, interruptible, print } from '../context.js';
+import { sentenceOf } from '../errors.js';
+import { Progress } from '../progress.js';
+
+interface PredictFlags {
+  model: string;
+  out: string;
+  device?: string;
+  batch?: number;
+  threads?: number;
+}
+
+/** The result as a table: a line an input, mL a type. */
+export function formatPredictions(predictions: readonly Prediction[]): string {
+  const types = predictions[0]?.report.types.map(({ name }) => name) ?? [];
+  const rows = predictions.map(({ folder, report }) => [
+    folder,
+    ...report.types.map(({ assessed, volumeMl }) => (assessed ? volumeMl.toFixed(2) : 'not assessed')),
+    report.totalMl.toFixed(2),
+  ]);
+  return markdownTable(['output (volumes in mL)', ...types, 'total'], rows);
+}
+
+function progressShower(context: CliContext): { show: (event: PredictEvent) => void; end: () => void } {
+  let bar: Progress | undefined;
+  const show = (event: PredictEvent): void => {
+    switch (event.type) {
+      case 'input': {
+        bar?.finish();
+        const label = event.count > 1 ? `predict ${event.index + 1}/${event.count}` : 'predict';
+        bar = new Progress({ label, total: event.slices, unit: 'slices', stream: context.stderr });
+        break;
+      }
+      case 'progress':
+        bar?.update(event.done, '', event.total);
+        break;
+      case 'problem':
+        bar?.log(`warning: ${event.input}: ${event.problem.message}`);
+    }
+  };
+  return { show, end: () => bar?.abandon() };
+}
+
+export function addPredict(program: Command, context: CliContext): void {
+  program
+    .command('predict')
+    .argument('<input...>', 'NIfTI files, DICOM folders, or a file of a DICOM series')
+    .summary('outline hemorrhages on scans')
+    .description(
+      'Segments each scan and writes OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png}. Research use only.',
+    )
+    .requiredOption('--model <model>', 'run folder or .safetensors file')
+    .requiredOption('--out <out>', 'folder for the results')
+    .option('--device <device>', 'cpu or cuda')
+    .option('--batch <n>', 'slices at once', integerOf(1))
+    .option('--threads <n>', 'CPU threads', integerOf(1))
+    .addHelpText('after', '\nExample:\n  aaunet predict study/ --model runs/first --out results')
+    .action(async (inputs: string[], { model, out, device, batch, threads }: PredictFlags) => {
+      const { predict } = await import('../../inference/predict.js');
+      const shown = progressShower(context);
+      const { predictions, failures } = await interruptible(context, (signal) =>
+        predict(inputs, { model, out, device, batch, threads, signal, onEvent: shown.show }),
+      ).finally(shown.end);
+      if (predictions.length > 0) print(context, formatPredictions(predictions));
+      if (failures.length === 0) return;
+      if (inputs.length > 1) {
+        for (const { input, error } of failures) context.stderr.write(`failed: ${input}: ${sentenceOf(error)}\n`);
+        throw new Error(`${failures.length} of ${inputs.length} inputs could not be segmented; see above.`);
+      }
+      throw failures[0]!.error;
+    });
+}

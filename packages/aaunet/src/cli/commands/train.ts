@@ -1,0 +1,154 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type TrainConfig, readTrainConfig, resolveTrainConfig } from '../../training/config.js';
+import type { TrainEvent } from '../../training/train.js';
+import { type CliContext, integerOf, interruptible, print } from '../context.js';
+import { InterruptedError, UsageError } from '../errors.js';
+import { Progress } from '../progress.js';
+
+export interface TrainFlags {
+  out: string;
+  model?: string;
+  config?: string;
+  epochs?: number;
+  maxSteps?: number;
+  size?: number;
+  batch?: number;
+  device?: string;
+  precision?: string;
+  threads?: number;
+  resume?: true;
+  init?: string;
+  seed?: number;
+}
+
+/**
+ * The configuration that a command line asks for: the file's (when resuming, the run's own), flags over it.
+ *
+ * @throws UsageError if a flag's value is out of range.
+ */
+export async function configFromFlags(data: string, flags: TrainFlags): Promise<TrainConfig> {
+  const { model, epochs, maxSteps, size, batch, device, precision, threads, init, seed } = flags;
+  const values = { data, model, epochs, maxSteps, size, batch, device, precision, threads, init, seed };
+  try {
+    resolveTrainConfig({}, values, 'The command line');
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  const own = join(flags.out, 'config.json');
+  const isResumed =
+    flags.resume === true &&
+    (await access(own).then(
+      () => true,
+      () => false,
+    ));
+  if (isResumed && flags.config !== undefined) {
+    throw new UsageError(`${flags.out} is resumed with its own configuration; leave out --config.`);
+  }
+  const file = isResumed ? own : flags.config;
+  return file === undefined ? resolveTrainConfig({}, values, 'The command line') : readTrainConfig(file, values);
+}
+
+/** Shows the events of a training as two bars (preparing the data, training) and lines that stay. */
+export class TrainProgress {
+  private readonly prepare: Progress;
+  private steps: Progress | undefined;
+  private isPreparing = false;
+
+  constructor(private readonly context: CliContext) {
+    this.prepare = new Progress({ label: 'prepare', total: 0, unit: 'cases', stream: context.stderr });
+  }
+
+  show(event: TrainEvent): void {
+    const { stderr } = this.context;
+    switch (event.type) {
+      case 'prepare':
+        this.isPreparing = true;
+        this.prepare.update(event.done, '', event.total);
+        break;
+      case 'start':
+        if (this.isPreparing) this.prepare.finish();
+        this.steps = new Progress({ label: 'train', total: event.totalSteps, unit: 'steps', stream: stderr });
+        if (event.resumed) this.log(`resuming after step ${event.step} of ${event.totalSteps}`);
+        break;
+      case 'step':
+        this.steps?.update(event.step, `epoch ${event.epoch}  loss ${event.loss.toFixed(4)}`);
+        break;
+      case 'validation': {
+        const dice = Number.isNaN(event.meanDice) ? 'no score' : event.meanDice.toFixed(3);
+        this.log(
+          `step ${event.step}  epoch ${event.epoch}  validation Dice ${dice}${event.best ? '  (best so far)' : ''}`,
+        );
+        break;
+      }
+      case 'message':
+        this.log(event.text);
+    }
+  }
+
+  finish(): void {
+    this.steps?.finish();
+  }
+
+  abandon(): void {
+    this.prepare.abandon();
+    this.steps?.abandon();
+  }
+
+  private log(line: string): void {
+    if (this.steps) this.steps.log(line);
+    else this.context.stderr.write(`${line}\n`);
+  }
+}
+
+export function addTrain(program: Command, context: CliContext): void {
+  program
+    .command('train')
+    .argument('<data>', "data set in nnU-Net's raw format")
+    .summary('train a network')
+    .description('Trains a network and writes a run folder. Ctrl-C stops it with a checkpoint; --resume continues.')
+    .requiredOption('--out <run>', 'run folder')
+    .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)')
+    .option('--config <file>', 'configuration (JSON); the options here go over it')
+    .option('--epochs <n>', 'epochs', integerOf(1))
+    .option('--max-steps <n>', 'end after so many steps', integerOf(1))
+    .option('--size <n>', 'in-plane input size in pixels, a multiple of 32', integerOf(1))
+    .option('--batch <n>', 'slices in a step', integerOf(1))
+    .option('--device <device>', 'cpu or cuda')
+    .option('--precision <type>', 'bf16 or fp32')
+    .option('--threads <n>', 'CPU threads', integerOf(1))
+    .option('--resume', "continue from the run's last checkpoint")
+    .option('--init <weights>', 'start from these weights (.safetensors or .pth)')
+    .option('--seed <n>', 'random seed', integerOf(0))
+    .addHelpText('after', '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10')
+    .action(async (data: string, flags: TrainFlags) => {
+      const config = await configFromFlags(data, flags);
+      const { train } = await import('../../training/train.js');
+      const shown = new TrainProgress(context);
+      try {
+        const result = await interruptible(context, (signal) =>
+          train(config, {
+            run: flags.out,
+            resume: flags.resume ?? false,
+            signal,
+            onEvent: (event) => {
+              shown.show(event);
+            },
+          }),
+        );
+        if (result.interrupted) {
+          throw new InterruptedError(
+            `Stopped after step ${result.steps} with a checkpoint; continue with: aaunet train ${data} --out ${flags.out} --resume`,
+          );
+        }
+        shown.finish();
+        print(context, `run: ${result.run}`);
+        print(context, `steps: ${result.steps}`);
+        print(context, `best validation Dice: ${Number.isNaN(result.bestDice) ? 'none' : result.bestDice.toFixed(4)}`);
+      } catch (error) {
+        shown.abandon();
+        throw error;
+      }
+    });
+}

@@ -1,0 +1,167 @@
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { LABELS, type LabelName } from '@aaunet/imaging';
+import { z } from 'zod';
+import { writeJsonAtomic } from '../atomic.js';
+import { readJson } from '../schema-errors.js';
+
+const FILE_ENDING = '.nii.gz';
+
+/** A case is also a file name on every system, so it can lead out of no folder. */
+const CASE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/;
+
+const labelNames = LABELS.map(({ name }) => name) as [LabelName, ...LabelName[]];
+const nameSchema = z
+  .string()
+  .regex(CASE_NAME, 'expected letters, digits, ".", "_", "+" or "-", starting with a letter or digit');
+
+/** dataset.json: nnU-Net v2's keys (others of its keys are kept out of our way) and ours. */
+const datasetFileSchema = z.looseObject({
+  name: z.string().optional(),
+  channel_names: z
+    .record(z.string(), z.string())
+    .refine((names) => Object.keys(names).join() === '0', 'expected exactly one channel, "0": "CT"'),
+  labels: z.record(z.string(), z.int()),
+  numTraining: z.int().nonnegative(),
+  file_ending: z.literal(FILE_ENDING),
+  patients: z.record(nameSchema, z.string().min(1).max(128)).optional(),
+  annotated: z.array(z.enum(labelNames)).optional(),
+  synthetic: z.boolean().optional(),
+});
+
+/** One image and its label map. */
+export interface DatasetCase {
+  readonly name: string;
+  /** Path of the image (int16 HU, NIfTI). */
+  readonly image: string;
+  /** Path of the label map (uint8, NIfTI). */
+  readonly label: string;
+  /** Who was scanned: cases of one patient never lie in different parts of a split. */
+  readonly patient: string;
+}
+
+/** A data set in nnU-Net v2's raw format. */
+export interface Dataset {
+  readonly folder: string;
+  readonly name: string;
+  readonly cases: readonly DatasetCase[];
+  /** Types that the data set marks at all; the others are "not annotated", never "negative". */
+  readonly annotated: readonly LabelName[];
+  /** True for phantoms. */
+  readonly synthetic: boolean;
+}
+
+/** What `writeDatasetFile` needs beside the files themselves. */
+export interface DatasetDescription {
+  readonly name: string;
+  /** Case to patient. */
+  readonly patients: Readonly<Record<string, string>>;
+  readonly annotated: readonly LabelName[];
+  readonly synthetic?: boolean | undefined;
+  readonly description?: string | undefined;
+}
+
+/** Path of a case's image in a data set folder. @throws Error if the name could lead out of the folder. */
+export function imagePath(folder: string, name: string): string {
+  return join(folder, 'imagesTr', `${checkCaseName(name)}_0000${FILE_ENDING}`);
+}
+
+/** Path of a case's label map in a data set folder. @throws Error if the name could lead out of the folder. */
+export function labelPath(folder: string, name: string): string {
+  return join(folder, 'labelsTr', `${checkCaseName(name)}${FILE_ENDING}`);
+}
+
+function checkCaseName(name: string): string {
+  if (!CASE_NAME.test(name)) {
+    throw new Error(`Expected a case name of letters, digits, ".", "_", "+" and "-", found ${JSON.stringify(name)}.`);
+  }
+  return name;
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw new Error(`Expected a folder ${folder} as in nnU-Net's raw format, but it cannot be read.`, { cause: error });
+  }
+}
+
+/** nnU-Net numbers labels freely; ours are fixed, and a silent mix-up would train on the wrong types. */
+function checkLabels(labels: Readonly<Record<string, number>>, path: string): LabelName[] {
+  for (const [name, id] of Object.entries(labels)) {
+    const expected = name === 'background' ? 0 : LABELS.find((label) => label.name === name)?.id;
+    if (expected !== id) {
+      const known = `background 0, ${LABELS.map((label) => `${label.name} ${label.id}`).join(', ')}`;
+      throw new Error(`Expected labels among ${known} in ${path}, found ${name} ${id}; renumber the label maps first.`);
+    }
+  }
+  return LABELS.map(({ name }) => name).filter((name) => name in labels);
+}
+
+/**
+ * Reads and checks `dataset.json` of a folder in nnU-Net v2's raw format and lists its cases in name order.
+ *
+ * @throws Error of one sentence if a key, a file or a case does not fit.
+ */
+export async function readDataset(folder: string): Promise<Dataset> {
+  const path = join(folder, 'dataset.json');
+  const file = await readJson(path, datasetFileSchema);
+  const labels = checkLabels(file.labels, path);
+  const foreign = file.annotated?.find((name) => !labels.includes(name));
+  if (foreign) throw new Error(`${path} calls ${foreign} annotated, but its "labels" do not list it; add it there.`);
+
+  const images = await listFolder(join(folder, 'imagesTr'));
+  const labelFiles = new Set(await listFolder(join(folder, 'labelsTr')));
+  const ending = `_0000${FILE_ENDING}`;
+  const names = images
+    .filter((name) => name.endsWith(ending) && !name.startsWith('.'))
+    .map((name) => checkCaseName(name.slice(0, -ending.length)))
+    .sort();
+  if (names.length === 0)
+    throw new Error(`Expected images named CASE${ending} in ${join(folder, 'imagesTr')}, found none.`);
+  if (names.length !== file.numTraining) {
+    throw new Error(
+      `Expected ${file.numTraining} cases as "numTraining" in ${path} says, found ${names.length} images.`,
+    );
+  }
+  const unlabelled = names.find((name) => !labelFiles.has(`${name}${FILE_ENDING}`));
+  if (unlabelled)
+    throw new Error(`Expected a label map ${labelPath(folder, unlabelled)} beside the image, found none.`);
+
+  const { patients } = file;
+  if (patients) {
+    const stranger = Object.keys(patients).find((name) => !names.includes(name));
+    if (stranger) throw new Error(`"patients" in ${path} names the case ${stranger}, which has no image; remove it.`);
+    const orphan = names.find((name) => !Object.hasOwn(patients, name));
+    if (orphan) throw new Error(`"patients" in ${path} names no patient for the case ${orphan}; add one.`);
+  }
+  return {
+    folder,
+    name: file.name ?? resolve(folder).split(/[\\/]/).at(-1) ?? 'data',
+    cases: names.map((name) => ({
+      name,
+      image: imagePath(folder, name),
+      label: labelPath(folder, name),
+      patient: patients?.[name] ?? name,
+    })),
+    annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
+    synthetic: file.synthetic ?? false,
+  };
+}
+
+/** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
+export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
+  const { name, patients, annotated, synthetic, description: text } = description;
+  Object.keys(patients).forEach(checkCaseName);
+  await writeJsonAtomic(join(folder, 'dataset.json'), {
+    name,
+    ...(text === undefined ? {} : { description: text }),
+    channel_names: { 0: 'CT' },
+    labels: { background: 0, ...Object.fromEntries(LABELS.map((label) => [label.name, label.id])) },
+    numTraining: Object.keys(patients).length,
+    file_ending: FILE_ENDING,
+    annotated,
+    patients,
+    ...(synthetic === undefined ? {} : { synthetic }),
+  });
+}

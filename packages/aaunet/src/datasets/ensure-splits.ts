@@ -1,0 +1,32 @@
+import { LABELS } from '@aaunet/imaging';
+
+import type { Dataset } from './dataset.js';
+import type { SliceCache } from './slice-cache.js';
+import { readSplits, splitByPatient, writeSplits, type Splits } from './splits.js';
+
+/**
+ * The data set's splits.json; where there is none, one is drawn by patient and written.
+ *
+ * @throws Error of one sentence if the patients do not allow a split in which every part has every type.
+ */
+export async function ensureSplits(dataset: Dataset, cache: SliceCache, seed: number): Promise<Splits> {
+  const existing = await readSplits(dataset);
+  if (existing) return existing;
+  const labelsPerCase = Object.fromEntries(
+    cache.cases.map(({ name, counts }) => [
+      name,
+      LABELS.filter(({ id }) => counts.some((slice) => (slice[id] ?? 0) > 0)).map((label) => label.name),
+    ]),
+  );
+  const splits = splitByPatient(
+    dataset.cases.map(({ name }) => name),
+    {
+      patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
+      labelsPerCase,
+      annotated: dataset.annotated,
+      seed,
+    },
+  );
+  await writeSplits(dataset.folder, splits);
+  return splits;
+}

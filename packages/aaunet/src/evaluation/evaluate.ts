@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { setNumThreads } from '@aaunet/torch';
+
+import { writeJsonAtomic } from '../atomic.js';
+import { readDataset } from '../datasets/dataset.js';
+import { ensureSplits } from '../datasets/ensure-splits.js';
+import { openSliceCache } from '../datasets/slice-cache.js';
+import type { EmptyConvention } from '../metrics/dice.js';
+import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
+import { buildModel } from '../models/registry.js';
+import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
+import { readRunConfig } from '../training/run-folder.js';
+import { SOFTWARE } from '../version.js';
+import { scoreCases } from './score.js';
+
+export interface EvaluateOptions {
+  readonly split?: 'train' | 'val' | 'test' | undefined;
+  readonly empty?: EmptyConvention | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The checkpoint that a run is judged and used by: the best on validation, else the last. @throws Error if there is none. */
+export function chosenCheckpoint(run: string): CheckpointName {
+  if (existsSync(checkpointPath(run, 'best'))) return 'best';
+  if (hasCheckpoint(run)) return 'last';
+  throw new Error(`${run} holds no checkpoint; train it first, or name the folder that 'aaunet train' wrote.`);
+}
+
+/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
+export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const { split = 'test', empty = 'nan', onProgress, signal } = options;
+  const config = await readRunConfig(run);
+  const checkpoint = chosenCheckpoint(run);
+  if (config.threads !== null) setNumThreads(config.threads);
+  const dataset = await readDataset(config.data);
+  const cache = await openSliceCache(dataset, { size: config.size, fallback: run, signal });
+  try {
+    const splits = await ensureSplits(dataset, cache, config.seed);
+    using network = buildModel(config.model).eval();
+    loadWeights(checkpointPath(run, checkpoint), network);
+    network.to({ device: config.device, memoryFormat: 'channels_last' });
+    const annotated = dataset.annotated;
+    const scores = await scoreCases(network, cache, splits[split], { config, annotated, empty, onProgress, signal });
+    const evaluation = toEvaluation(scores, {
+      software: SOFTWARE,
+      model: config.model,
+      checkpoint,
+      data: dataset.name,
+      split,
+      synthetic: dataset.synthetic,
+      size: config.size,
+    });
+    await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
+    return evaluation;
+  } finally {
+    await cache.close();
+  }
+}

@@ -1,0 +1,212 @@
+import { LABELS, type Volume } from '@aaunet/imaging';
+import { encode } from 'fast-png';
+import { CHARACTER_HEIGHT, textWidth } from './bitmap-font.js';
+import { Canvas, type Color } from './canvas.js';
+import { type DisplayGeometry, displayGeometry, greySlice, maskSlice } from './display-slice.js';
+import type { SegmentationReport } from './report.js';
+
+/** Window in which radiologists look at brain: centre 40, width 80 HU. */
+const BRAIN_WINDOW = { center: 40, width: 80 };
+const MAX_TILES = 48;
+const GAP = 6;
+const MARGIN = 16;
+const TITLE_SCALE = 3;
+const TEXT_SCALE = 2;
+const LINE = 24;
+
+const WHITE: Color = [255, 255, 255];
+const GREY: Color = [150, 150, 150];
+const AMBER: Color = [255, 190, 60];
+
+/** Where a contour of the given thickness lies outside of a mask, as offsets from a pixel of the mask. */
+const RIM: Readonly<Record<number, readonly (readonly [number, number])[]>> = {
+  1: [
+    [0, -1],
+    [-1, 0],
+    [1, 0],
+    [0, 1],
+  ],
+  2: [
+    [0, -1],
+    [-1, 0],
+    [1, 0],
+    [0, 1],
+    [-1, -1],
+    [1, -1],
+    [-1, 1],
+    [1, 1],
+    [0, -2],
+    [-2, 0],
+    [2, 0],
+    [0, 2],
+  ],
+};
+
+/**
+ * The slices to show, in display order: all of them, or of a long series the same number of neighbours for every tile,
+ * from which the slice with most marked voxels is taken.
+ */
+export function chooseSlices(order: readonly number[], marked: readonly number[], most = MAX_TILES): number[] {
+  const tiles = Math.min(most, order.length);
+  return Array.from({ length: tiles }, (_, tile) => {
+    const group = order.slice(
+      Math.floor((tile * order.length) / tiles),
+      Math.floor(((tile + 1) * order.length) / tiles),
+    );
+    const middle = group[Math.floor(group.length / 2)]!;
+    return group.reduce((best, slice) => ((marked[slice] ?? 0) > (marked[best] ?? 0) ? slice : best), middle);
+  });
+}
+
+function markedPerSlice({ data, slices, rows, columns }: Volume<Uint8Array>): number[] {
+  return Array.from({ length: slices }, (_, k) => {
+    let count = 0;
+    for (const label of data.subarray(k * rows * columns, (k + 1) * rows * columns)) if (label !== 0) count++;
+    return count;
+  });
+}
+
+interface Tile {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+function drawContour(canvas: Canvas, tile: Tile, mask: Uint8Array, color: Color, thickness: 1 | 2): void {
+  const isInside = (x: number, y: number): boolean =>
+    x >= 0 && y >= 0 && x < tile.width && y < tile.height && mask[y * tile.width + x] === 1;
+  for (let y = 0; y < tile.height; y++) {
+    for (let x = 0; x < tile.width; x++) {
+      if (!isInside(x, y) && RIM[thickness]!.some(([dx, dy]) => isInside(x + dx, y + dy))) {
+        canvas.set(tile.x + x, tile.y + y, color);
+      }
+    }
+  }
+}
+
+function drawSlice(
+  canvas: Canvas,
+  tile: Tile,
+  scan: Volume,
+  labelMap: Volume<Uint8Array>,
+  slice: number,
+  geometry: DisplayGeometry,
+): void {
+  const size = { slice, geometry, width: tile.width, height: tile.height };
+  const grey = greySlice({ ...size, volume: scan }, BRAIN_WINDOW);
+  for (let y = 0; y < tile.height; y++) {
+    for (let x = 0; x < tile.width; x++) {
+      const value = grey[y * tile.width + x]!;
+      canvas.set(tile.x + x, tile.y + y, [value, value, value]);
+    }
+  }
+  const sliceSize = labelMap.rows * labelMap.columns;
+  const present = new Set(labelMap.data.subarray(slice * sliceSize, (slice + 1) * sliceSize));
+  for (const { id, color } of LABELS) {
+    if (!present.has(id)) continue;
+    drawContour(canvas, tile, maskSlice({ ...size, volume: labelMap }, id), color, tile.width >= 300 ? 2 : 1);
+  }
+  canvas.text(String(slice + 1), tile.x + 6, tile.y + 6, TEXT_SCALE, WHITE);
+  const middle = tile.y + Math.floor(tile.height / 2) - CHARACTER_HEIGHT;
+  canvas.text('R', tile.x + 4, middle, TEXT_SCALE, GREY);
+  canvas.text('L', tile.x + tile.width - 14, middle, TEXT_SCALE, GREY);
+}
+
+interface LegendEntry {
+  readonly color: Color;
+  readonly lines: readonly [string, string];
+  readonly found: boolean;
+}
+
+function legendEntries(report: SegmentationReport): LegendEntry[] {
+  return report.types.map(({ id, name, title, assessed, volumeMl, slices }) => {
+    const range = slices.length === 0 ? '' : `, slices ${slices[0]}-${slices.at(-1)}`;
+    const amount = volumeMl >= 0.05 ? `${volumeMl.toFixed(1)} mL` : `${volumeMl.toFixed(3)} mL`;
+    const found = slices.length > 0;
+    return {
+      color: LABELS.find((label) => label.id === id)!.color,
+      lines: [`${name}  ${assessed ? (found ? amount : 'none found') : 'not assessed'}`, `${title}${range}`],
+      found,
+    };
+  });
+}
+
+/** What must not be overlooked, in the order of importance. */
+function notices(report: SegmentationReport): string[] {
+  return [
+    'Research use only, not for diagnosis.',
+    ...(report.syntheticWeights ? ['Weights trained on synthetic data.'] : []),
+    ...report.problems.map(({ message }) => message),
+  ];
+}
+
+/** Breaks text into lines of at most `width` pixels at spaces. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/\s+/)) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && textWidth(longer, TEXT_SCALE) > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = longer;
+    }
+  }
+  return [...lines, line];
+}
+
+/**
+ * A PNG picture of a scan with its segmentation: axial slices from inferior to superior in the brain window, anterior
+ * up, the patient's right on the left, numbered as they lie in the volume (from 1), with contours and a legend.
+ */
+export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report: SegmentationReport): Uint8Array {
+  const geometry = displayGeometry(scan);
+  const slices = chooseSlices(geometry.order, markedPerSlice(labelMap));
+  const columns = Math.min(slices.length, slices.length <= 4 ? 2 : Math.ceil(Math.sqrt(slices.length * 1.6)));
+  const tileRows = Math.ceil(slices.length / columns);
+  const tileWidth = slices.length <= 12 ? 400 : slices.length <= 32 ? 320 : 256;
+  const aspect = Math.min(4, Math.max(0.25, geometry.heightMm / geometry.widthMm));
+  const tileHeight = Math.round(tileWidth * aspect);
+
+  const width = Math.max(1000, columns * (tileWidth + GAP) - GAP + 2 * MARGIN);
+  const legend = legendEntries(report);
+  const entryWidth = Math.max(...legend.flatMap(({ lines }) => lines.map((line) => textWidth(line, TEXT_SCALE)))) + 60;
+  const perRow = Math.max(1, Math.floor((width - 2 * MARGIN) / entryWidth));
+  const legendRows = Math.ceil(legend.length / perRow);
+  const messages = notices(report).flatMap((notice) => wrap(notice, width - 2 * MARGIN));
+  const top = 2 * MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + LINE;
+  const tilesEnd = top + tileRows * (tileHeight + GAP);
+  const legendEnd = tilesEnd + MARGIN + legendRows * (2 * LINE + 8);
+  const canvas = new Canvas(width, legendEnd + messages.length * LINE + MARGIN);
+
+  canvas.text(report.name, MARGIN, MARGIN, TITLE_SCALE, WHITE);
+  canvas.text(
+    `${report.model.name}, ${scan.slices} slices${slices.length < scan.slices ? ` (${slices.length} shown)` : ''}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
+    MARGIN,
+    MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + 12,
+    TEXT_SCALE,
+    GREY,
+  );
+  // Lines between the slices, so that one's L and the next one's R are not read together.
+  const tilesWidth = columns * (tileWidth + GAP) - GAP;
+  canvas.fillRectangle(MARGIN, top, tilesWidth, tilesEnd - GAP - top, [45, 45, 45]);
+  slices.forEach((slice, index) => {
+    const x = MARGIN + (index % columns) * (tileWidth + GAP);
+    const y = top + Math.floor(index / columns) * (tileHeight + GAP);
+    drawSlice(canvas, { x, y, width: tileWidth, height: tileHeight }, scan, labelMap, slice, geometry);
+  });
+  legend.forEach(({ color, lines, found }, index) => {
+    const x = MARGIN + (index % perRow) * entryWidth;
+    const y = tilesEnd + MARGIN + Math.floor(index / perRow) * (2 * LINE + 8);
+    canvas.fillRectangle(x, y, 22, 14, color);
+    if (!found) canvas.fillRectangle(x + 2, y + 2, 18, 10, [0, 0, 0]);
+    canvas.text(lines[0], x + 32, y, TEXT_SCALE, found ? WHITE : GREY);
+    canvas.text(lines[1], x + 32, y + LINE, TEXT_SCALE, GREY);
+  });
+  messages.forEach((message, index) => {
+    canvas.text(message, MARGIN, legendEnd + index * LINE, TEXT_SCALE, AMBER);
+  });
+  return encode({ width: canvas.width, height: canvas.height, data: canvas.data, channels: 3, depth: 8 });
+}

@@ -1,0 +1,90 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { loadTensors, saveTensors } from '@aaunet/torch';
+import { SafetensorsFile } from '@aaunet/torch/safetensors';
+import type { Layer } from '@aaunet/torch/nn';
+import type { AdamW } from '@aaunet/torch/optim';
+
+/** Where a training stands: with the weights and the optimiser's state all that continuing takes. */
+export interface Progress {
+  /** Steps done. */
+  readonly step: number;
+  /** Best mean validation Dice so far; NaN before the first validation. */
+  readonly bestDice: number;
+}
+
+export type CheckpointName = 'last' | 'best';
+
+/** Path of a checkpoint's weights in a run folder. */
+export function checkpointPath(run: string, name: CheckpointName): string {
+  return join(run, 'checkpoints', `${name}.safetensors`);
+}
+
+function optimizerFile(step: number): string {
+  return `optimizer-${step}.safetensors`;
+}
+
+/** Writes `checkpoints/best.safetensors`: the weights alone. */
+export function saveBest(run: string, network: Layer, progress: Progress): void {
+  mkdirSync(join(run, 'checkpoints'), { recursive: true });
+  saveTensors(checkpointPath(run, 'best'), network.stateDict(), metadataOf(progress));
+}
+
+/**
+ * Writes `checkpoints/last.safetensors` and the optimiser's state of the same step beside it. The weights' rename is the
+ * moment at which the checkpoint changes: they name the state that belongs to them, and older states go only afterwards.
+ */
+export function saveLast(run: string, network: Layer, optimizer: AdamW, progress: Progress): void {
+  const folder = join(run, 'checkpoints');
+  mkdirSync(folder, { recursive: true });
+  saveTensors(join(folder, optimizerFile(progress.step)), optimizer.stateDict());
+  saveTensors(checkpointPath(run, 'last'), network.stateDict(), metadataOf(progress));
+  for (const name of readdirSync(folder)) {
+    if (/^optimizer-\d+\.safetensors$/.test(name) && name !== optimizerFile(progress.step)) rmSync(join(folder, name));
+  }
+}
+
+/** Whether a run folder has a checkpoint to continue from. */
+export function hasCheckpoint(run: string): boolean {
+  return existsSync(checkpointPath(run, 'last'));
+}
+
+/** Puts the last checkpoint into network and optimiser. @throws Error if it is another network's or damaged. */
+export function loadLast(run: string, network: Layer, optimizer: AdamW): Progress {
+  const progress = loadWeights(checkpointPath(run, 'last'), network);
+  const state = loadTensors(join(run, 'checkpoints', optimizerFile(progress.step))).tensors;
+  try {
+    optimizer.loadStateDict(state);
+  } finally {
+    for (const tensor of state.values()) tensor.dispose();
+  }
+  return progress;
+}
+
+/** Puts the weights of a checkpoint file into a network. @throws Error if they are another network's. */
+export function loadWeights(path: string, network: Layer): Progress {
+  const { tensors, metadata } = loadTensors(path);
+  try {
+    network.loadStateDict(tensors);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    for (const tensor of tensors.values()) tensor.dispose();
+  }
+  return progressOf(metadata);
+}
+
+/** The progress written into a checkpoint, without reading its weights. */
+export function readProgress(path: string): Progress {
+  using file = SafetensorsFile.open(path);
+  return progressOf(Object.fromEntries(file.metadata));
+}
+
+function metadataOf(progress: Progress): Record<string, string> {
+  return { step: String(progress.step), bestDice: String(progress.bestDice) };
+}
+
+function progressOf(metadata: Record<string, string>): Progress {
+  return { step: Number(metadata['step'] ?? 0), bestDice: Number(metadata['bestDice'] ?? NaN) };
+}

@@ -1,0 +1,21 @@
+import { CLASS_COUNT } from '@aaunet/imaging';
+
+import type { CaseCounts } from '../datasets/sampler.js';
+import type { TrainConfig } from './config.js';
+
+/**
+ * The focal loss's weights by label id: the types' are inverse to the root of their pixel counts in the training split,
+ * scaled to a mean of 1 and capped; the background's is fixed. A type that does not occur has the largest weight allowed.
+ */
+export function classWeights(cases: readonly CaseCounts[], options: TrainConfig['classWeights']): number[] {
+  if (options.values) return options.values;
+  const pixels = new Array<number>(CLASS_COUNT).fill(0);
+  for (const { counts } of cases)
+    for (const slice of counts) for (const [id, count] of slice.entries()) pixels[id]! += count;
+  const rarity = pixels.slice(1).map((count) => (count > 0 ? 1 / Math.sqrt(count) : Infinity));
+  const known = rarity.filter(Number.isFinite);
+  const mean = known.reduce((sum, value) => sum + value, 0) / Math.max(1, known.length);
+  const cap = (value: number): number => Math.min(options.max, Math.max(options.min, value));
+  const round = (value: number): number => Number(value.toFixed(4));
+  return [options.background, ...rarity.map((value) => round(cap(value / mean)))];
+}

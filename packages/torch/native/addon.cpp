@@ -1,0 +1,19 @@
+#include "environment.h"
+#include "module.h"
+#include "tensor.h"
+
+namespace aaunet {
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new std::shared_ptr<Environment>(std::make_shared<Environment>()));
+  exports.Set("TensorHandle", TensorHandle::define(env));
+  exportDispatch(env, exports);
+  exportAutograd(env, exports);
+  exportRuntime(env, exports);
+  return exports;
+}
+
+}  // namespace aaunet
+
+using aaunet::init;
+NODE_API_MODULE(aaunet_torch, init)

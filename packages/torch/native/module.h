@@ -1,0 +1,12 @@
+#pragma once
+
+#include <napi.h>
+
+namespace aaunet {
+
+// Each file adds its functions to the addon's exports.
+void exportDispatch(Napi::Env env, Napi::Object exports);
+void exportAutograd(Napi::Env env, Napi::Object exports);
+void exportRuntime(Napi::Env env, Napi::Object exports);
+
+}  // namespace aaunet

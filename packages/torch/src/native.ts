@@ -1,0 +1,101 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import type { Tensor } from './tensor.js';
+
+/** An argument of an operator, as LibTorch's schema gives it. */
+export interface SchemaArgument {
+  name: string;
+  type: string;
+  keyword: boolean;
+  optional: boolean;
+  length?: number;
+}
+
+/** An operator of the running LibTorch. */
+export interface Schema {
+  name: string;
+  overload: string;
+  arguments: SchemaArgument[];
+  returns: string[];
+}
+
+/** What the addon in `native/` exports: the whole of the native surface. */
+interface NativeAddon {
+  TensorHandle: abstract new () => NativeTensor;
+  setTensorClass(constructor: new () => Tensor): void;
+  lookup(name: string, overload: string): number | null;
+  call(operator: number, ...args: unknown[]): unknown;
+  schemas(): Schema[];
+  backward(outputs: Tensor[], gradients: (Tensor | null)[], retainGraph: boolean): void;
+  grad(
+    outputs: Tensor[],
+    inputs: Tensor[],
+    gradients: (Tensor | null)[],
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): (Tensor | null)[];
+  setGradMode(on: boolean): boolean;
+  enterAutocast(device: string, enabled: boolean, dtype: string): { enabled: boolean; dtype: string };
+  leaveAutocast(device: string, before: { enabled: boolean; dtype: string }): void;
+  fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: string): Tensor;
+  memoryStats(): { tensors: number; bytes: number };
+  numThreads(): number;
+  setNumThreads(threads: number): void;
+  manualSeed(seed: number): void;
+  rngState(device: string): Tensor;
+  setRngState(device: string, state: Tensor): void;
+  info(): NativeInfo;
+}
+
+export interface NativeInfo {
+  libtorch: string;
+  cudaBuild: boolean;
+  cudaDevices: number;
+  mkldnn: boolean;
+  cpuCapability: string;
+  parallel: string;
+}
+
+/** The native half of a Tensor; documented in `Tensor`, which extends it. */
+export interface NativeTensor {
+  readonly shape: number[];
+  readonly strides: number[];
+  readonly dtype: string;
+  readonly device: string;
+  readonly numel: number;
+  readonly byteLength: number;
+  readonly disposed: boolean;
+  readonly isLeaf: boolean;
+  requiresGrad: boolean;
+  grad: Tensor | null;
+  isContiguous(memoryFormat?: string): boolean;
+  item(): number | boolean;
+  buffer(): ArrayBuffer;
+  dispose(): void;
+}
+
+const build = new URL('../build/', import.meta.url);
+
+function whyMissing(): string {
+  const info = new URL('info.json', build);
+  if (!existsSync(info)) return 'The addon has not been built.';
+  const { error } = JSON.parse(readFileSync(info, 'utf8')) as { error?: string };
+  return error ?? 'The addon was built, but its file is gone.';
+}
+
+function load(): NativeAddon {
+  const path = fileURLToPath(new URL('aaunet_torch.node', build));
+  const remedy = "Run 'npm rebuild @aaunet/torch' (set LIBTORCH to a folder with LibTorch where none is found).";
+  if (!existsSync(path)) throw new Error(`LibTorch is not available: ${whyMissing()} ${remedy}`);
+  try {
+    return createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (error) {
+    throw new Error(`LibTorch could not be loaded: ${(error as Error).message}. ${remedy}`, { cause: error });
+  }
+}
+
+/** The addon; importing this module fails with a remedy where it is missing. */
+export const native = load();

@@ -1,0 +1,34 @@
+import { noGrad } from '../autograd.js';
+import { aten } from '../operators.js';
+import type { Tensor } from '../tensor.js';
+
+/** Inputs and outputs of one unit of a weight `[out, in, ...kernel]`. */
+function fans(weight: Tensor): { fanIn: number; fanOut: number } {
+  const [outputs = 1, inputs = 1, ...kernel] = weight.shape;
+  const field = kernel.reduce((product, size) => product * size, 1);
+  return { fanIn: inputs * field, fanOut: outputs * field };
+}
+
+export function uniform_(tensor: Tensor, low: number, high: number): Tensor {
+  noGrad(() => {
+    aten.uniform_(tensor, low, high).dispose();
+  });
+  return tensor;
+}
+
+/**
+ * PyTorch's default for convolutions and linear layers: uniform with bound 1/sqrt(fan in), which is Kaiming's with a
+ * negative slope of sqrt(5).
+ */
+export function defaultUniform_(weight: Tensor, bias: Tensor | null): void {
+  const bound = 1 / Math.sqrt(fans(weight).fanIn);
+  uniform_(weight, -bound, bound);
+  if (bias) uniform_(bias, -bound, bound);
+}
+
+/** Normal with variance 2 / fan (He et al. 2015, arXiv:1502.01852), for weights before a ReLU. */
+export function kaimingNormal_(weight: Tensor, mode: 'fanIn' | 'fanOut' = 'fanOut'): void {
+  noGrad(() => {
+    aten.normal_(weight, 0, Math.sqrt(2 / fans(weight)[mode])).dispose();
+  });
+}

@@ -1,0 +1,79 @@
+import { noGrad } from '../autograd.js';
+import { aten } from '../operators.js';
+import { ones, zeros, type Tensor } from '../tensor.js';
+import { buffer, Layer, parameter } from './module.js';
+
+/** Batch normalisation over N, H, W (Ioffe & Szegedy 2015, arXiv:1502.03167) with running statistics for inference. */
+export class BatchNorm2d extends Layer {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly running_mean: Tensor;
+  readonly running_var: Tensor;
+  readonly num_batches_tracked: Tensor;
+  readonly eps: number;
+  readonly momentum: number;
+
+  constructor(
+    readonly channels: number,
+    options: { eps?: number; momentum?: number } = {},
+  ) {
+    super();
+    this.eps = options.eps ?? 1e-5;
+    this.momentum = options.momentum ?? 0.1;
+    this.weight = parameter(ones([channels]));
+    this.bias = parameter(zeros([channels]));
+    this.running_mean = buffer(zeros([channels]));
+    this.running_var = buffer(ones([channels]));
+    this.num_batches_tracked = buffer(zeros([], { dtype: 'int64' }));
+  }
+
+  override forward(input: Tensor): Tensor {
+    if (this.training) noGrad(() => this.num_batches_tracked.add_(1));
+    const { weight, bias, running_mean, running_var, training, momentum, eps } = this;
+    return aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
+  }
+}
+
+/** Group normalisation (Wu & He 2018, arXiv:1803.08494). */
+export class GroupNorm extends Layer {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+
+  constructor(
+    readonly groups: number,
+    readonly channels: number,
+    options: { eps?: number } = {},
+  ) {
+    super();
+    if (channels % groups !== 0) throw new RangeError(`GroupNorm: ${groups} groups must divide ${channels} channels.`);
+    this.eps = options.eps ?? 1e-5;
+    this.weight = parameter(ones([channels]));
+    this.bias = parameter(zeros([channels]));
+  }
+
+  override forward(input: Tensor): Tensor {
+    return aten.group_norm(input, this.groups, this.weight, this.bias, this.eps, true);
+  }
+}
+
+/** Normalises every channel of every image by itself (Ulyanov et al. 2016, arXiv:1607.08022), with scale and shift. */
+export class InstanceNorm2d extends Layer {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+
+  constructor(
+    readonly channels: number,
+    options: { eps?: number } = {},
+  ) {
+    super();
+    this.eps = options.eps ?? 1e-5;
+    this.weight = parameter(ones([channels]));
+    this.bias = parameter(zeros([channels]));
+  }
+
+  override forward(input: Tensor): Tensor {
+    return aten.instance_norm(input, this.weight, this.bias, null, null, true, 0.1, this.eps, true);
+  }
+}
