@@ -271,6 +271,7 @@ describe('operators that trust their arguments', () => {
     const untyped = aten as unknown as Record<string, () => unknown>;
     for (const name of ['native_batch_norm', 'threshold_backward', 'native_group_norm', 'fbgemm_linear_fp16_weight'])
       expect(() => untyped[name]!()).toThrow(`or operator('aten::${name}')`);
+    expect(() => (aten.lstm as unknown as { data: unknown }).data).toThrow("or operator('aten::lstm', 'data')");
     const backward = operator('aten::threshold_backward');
     expect((backward(tensor([3, 3]), tensor([-1, 1]), 0) as Tensor).toArray()).toEqual([0, 3]);
   });

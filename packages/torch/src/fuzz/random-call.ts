@@ -158,7 +158,9 @@ export function randomCall(schema: Schema, random: Random): boolean {
 /** The ATen operators that are everybody's to call: the others trust their arguments. */
 export function publicOperators(schemas: readonly Schema[]): Schema[] {
   return schemas
-    .filter(({ name }) => /^aten::[^_]/.test(name) && !trustsItsArguments(name.slice('aten::'.length)))
+    .filter(
+      ({ name, overload }) => /^aten::[^_]/.test(name) && !trustsItsArguments(name.slice('aten::'.length), overload),
+    )
     .sort((a, b) => `${a.name}.${a.overload}`.localeCompare(`${b.name}.${b.overload}`));
 }
 
