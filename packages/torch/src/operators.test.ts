@@ -99,7 +99,6 @@ describe('calling operators by name', () => {
       },
       () => a.add(a),
     );
-    result;
     a.add(a);
     expect(seen).toEqual(['aten::add.Tensor/2']);
     expect(result.toArray()).toEqual([2]);
@@ -130,7 +129,7 @@ describe('refusing arguments', () => {
       [new Date(0), 'an object'],
       [disposed, 'a disposed Tensor; keep() it'],
       [Object.create(Tensor.prototype), 'an object'],
-      [Object.create(zeros([1]) as object), 'an object'],
+      [Object.create(zeros([1])), 'an object'],
       [new Proxy({}, {}), 'an object'],
       [cyclic, '[[[[…]]]]'],
     ];

@@ -212,7 +212,9 @@ describe('Conv2d', () => {
   it('refuses groups that do not divide the channels, and inputs of other channels', () => {
     expect(() => new Conv2d(3, 4, 1, { groups: 2 })).toThrow('2 groups must divide 3 input');
     using layer = new Conv2d(3, 4, 1);
-    tidy(() => expect(() => layer.forward(rand([1, 2, 3, 3]))).toThrow(/aten::conv2d.*channels/s));
+    tidy(() => {
+      expect(() => layer.forward(rand([1, 2, 3, 3]))).toThrow(/aten::conv2d.*channels/s);
+    });
   });
 
   it('computes the 1x1 convolution that corrupts the heap in bfloat16 in float32, forward and backward', () => {

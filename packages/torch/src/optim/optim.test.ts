@@ -220,7 +220,7 @@ describe('GradScaler', () => {
   });
 });
 
-it('200 training steps leave no tensor behind, keep the resident memory flat, and learn', async () => {
+it('140 training steps leave no tensor behind, keep the resident memory flat, and learn', async () => {
   manualSeed(0);
   using net = new Sequential(
     new Conv2d(3, 16, 3, { padding: 1 }),
@@ -253,10 +253,10 @@ it('200 training steps leave no tensor behind, keep the resident memory flat, an
   const live = memoryStats();
   const resident = process.memoryUsage.rss();
   let last = first;
-  for (let i = 0; i < 160; i++) last = await yielding();
+  for (let i = 0; i < 100; i++) last = await yielding();
   expect(memoryStats()).toEqual(live);
   expect(last).toBeLessThan(first / 3);
-  // A step's activations are about 0.4 MB: kept, they would be 64 MB.
-  expect(process.memoryUsage.rss() - resident).toBeLessThan(40e6);
+  // A step's activations are about 0.4 MB: kept, they would be 40 MB.
+  expect(process.memoryUsage.rss() - resident).toBeLessThan(30e6);
   net.zeroGrad();
 });
