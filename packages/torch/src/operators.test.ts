@@ -99,7 +99,6 @@ describe('calling operators by name', () => {
       },
       () => a.add(a),
     );
-    result;
     a.add(a);
     expect(seen).toEqual(['aten::add.Tensor/2']);
     expect(result.toArray()).toEqual([2]);
@@ -130,7 +129,7 @@ describe('refusing arguments', () => {
       [new Date(0), 'an object'],
       [disposed, 'a disposed Tensor; keep() it'],
       [Object.create(Tensor.prototype), 'an object'],
-      [Object.create(zeros([1]) as object), 'an object'],
+      [Object.create(zeros([1])), 'an object'],
       [new Proxy({}, {}), 'an object'],
       [cyclic, '[[[[…]]]]'],
     ];
@@ -271,6 +270,7 @@ describe('operators that trust their arguments', () => {
     const untyped = aten as unknown as Record<string, () => unknown>;
     for (const name of ['native_batch_norm', 'threshold_backward', 'native_group_norm', 'fbgemm_linear_fp16_weight'])
       expect(() => untyped[name]!()).toThrow(`or operator('aten::${name}')`);
+    expect(() => (aten.lstm as unknown as { data: unknown }).data).toThrow("or operator('aten::lstm', 'data')");
     const backward = operator('aten::threshold_backward');
     expect((backward(tensor([3, 3]), tensor([-1, 1]), 0) as Tensor).toArray()).toEqual([0, 3]);
   });

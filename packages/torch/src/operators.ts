@@ -63,13 +63,16 @@ function overloads(name: string): Operator {
   const before = families.get(name);
   if (before) return before;
   const qualified = `aten::${name}`;
-  if (trustsItsArguments(name))
-    throw new Error(
-      `${qualified} does not check its arguments, and wrong ones end the process: use the operator that it is a part of, ` +
-        `or operator('${qualified}').`,
-    );
-  const family: Operator = new Proxy((...args: unknown[]) => operator(qualified)(...args), {
-    get: (_target, overload) => (typeof overload === 'string' ? operator(qualified, overload) : undefined),
+  const checked = (overload: string): Operator => {
+    if (trustsItsArguments(name, overload))
+      throw new Error(
+        `${qualified} does not check its arguments, and wrong ones end the process: use the operator that it is a part ` +
+          `of, or operator('${qualified}'${overload === '' ? '' : `, '${overload}'`}).`,
+      );
+    return operator(qualified, overload);
+  };
+  const family: Operator = new Proxy((...args: unknown[]) => checked('')(...args), {
+    get: (_target, overload) => (typeof overload === 'string' ? checked(overload) : undefined),
   });
   families.set(name, family);
   return family;

@@ -45,15 +45,15 @@ describe('tidy', () => {
 
   it('disposes everything when the body throws, however deep', () => {
     const before = memoryStats();
-    expect(() =>
+    expect(() => {
       tidy(() => {
         ones([1]);
         tidy(() => {
           ones([2]);
           throw new Error('inner');
         });
-      }),
-    ).toThrow('inner');
+      });
+    }).toThrow('inner');
     expect(memoryStats()).toEqual(before);
     // The scopes are closed: a tensor made now belongs to none.
     const free = ones([1]);

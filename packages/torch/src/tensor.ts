@@ -368,7 +368,7 @@ function flatten(value: NestedNumbers, shape: readonly number[], out: number[]):
     throw new TypeError(
       `tensor: expected nested arrays of equal lengths, got ${value.length} among ${shape[0] ?? 'numbers'}.`,
     );
-  for (const item of value) flatten(item, shape.slice(1), out);
+  for (const item of value as readonly NestedNumbers[]) flatten(item, shape.slice(1), out);
 }
 
 /** A new tensor from (nested) numbers; float32 unless said otherwise. */

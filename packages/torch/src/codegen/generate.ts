@@ -85,7 +85,7 @@ export function generateAtenTypes(schemas: readonly Schema[], version: string): 
     const text = signature(schema);
     if (text === undefined) continue;
     const name = schema.name.slice('aten::'.length);
-    if (trustsItsArguments(name)) continue;
+    if (trustsItsArguments(name, schema.overload)) continue;
     const overloads = families.get(name) ?? new Map<string, string>();
     overloads.set(schema.overload, text);
     families.set(name, overloads);

@@ -143,7 +143,7 @@ export function randomCall(schema: Schema, random: Random): boolean {
       const result = operator(schema.name, schema.overload)(...positional, Object.fromEntries(keywords));
       const output = Array.isArray(result) ? (result[0] as unknown) : result;
       if (output instanceof Tensor && output.requiresGrad) {
-        const sum = /complex/.test(output.dtype) ? aten.view_as_real(output).sum() : output.sum();
+        const sum = output.dtype.includes('complex') ? aten.view_as_real(output).sum() : output.sum();
         const [first] = grad([sum], leaves, { allowUnused: true, createGraph: random() < 0.3 });
         if (first?.requiresGrad) grad([first.sum()], leaves, { allowUnused: true });
       }
@@ -158,7 +158,9 @@ export function randomCall(schema: Schema, random: Random): boolean {
 /** The ATen operators that are everybody's to call: the others trust their arguments. */
 export function publicOperators(schemas: readonly Schema[]): Schema[] {
   return schemas
-    .filter(({ name }) => /^aten::[^_]/.test(name) && !trustsItsArguments(name.slice('aten::'.length)))
+    .filter(
+      ({ name, overload }) => /^aten::[^_]/.test(name) && !trustsItsArguments(name.slice('aten::'.length), overload),
+    )
     .sort((a, b) => `${a.name}.${a.overload}`.localeCompare(`${b.name}.${b.overload}`));
 }
 

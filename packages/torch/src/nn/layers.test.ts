@@ -68,10 +68,14 @@ describe('figures of PyTorch', () => {
       fill(layer.bias!, wave([6], 0.5));
       const output = layer.forward(wave([1, 4, 5, 4]));
       expect(output.shape).toEqual([1, 6, 3, 2]);
-      near(output, [-0.53790718, -1.59829766, -2.14960659, -2.127602, -0.5720704, -1.74736149, -2.13389281, 0.60949957]);
-      near(output.reshape(-1).narrow(0, 30, 6), [
-        1.4335607, -0.41205589, -0.62604525, -0.60561178, -0.28524287, -0.36402589,
-      ]);
+      near(
+        output,
+        [-0.53790718, -1.59829766, -2.14960659, -2.127602, -0.5720704, -1.74736149, -2.13389281, 0.60949957],
+      );
+      near(
+        output.reshape(-1).narrow(0, 30, 6),
+        [1.4335607, -0.41205589, -0.62604525, -0.60561178, -0.28524287, -0.36402589],
+      );
     },
   );
 
@@ -198,7 +202,8 @@ describe('gradients', () => {
       input.requiresGrad = true;
       const output = layer.forward(input);
       output.mul(wave(output.shape)).sum().backward();
-      for (const [, parameter] of layer.namedParameters()) expect(parameter.grad!.abs().sum().item()).toBeGreaterThan(0);
+      for (const [, parameter] of layer.namedParameters())
+        expect(parameter.grad!.abs().sum().item()).toBeGreaterThan(0);
       layer.zeroGrad();
     });
 });
@@ -207,7 +212,9 @@ describe('Conv2d', () => {
   it('refuses groups that do not divide the channels, and inputs of other channels', () => {
     expect(() => new Conv2d(3, 4, 1, { groups: 2 })).toThrow('2 groups must divide 3 input');
     using layer = new Conv2d(3, 4, 1);
-    tidy(() => expect(() => layer.forward(rand([1, 2, 3, 3]))).toThrow(/aten::conv2d.*channels/s));
+    tidy(() => {
+      expect(() => layer.forward(rand([1, 2, 3, 3]))).toThrow(/aten::conv2d.*channels/s);
+    });
   });
 
   it('computes the 1x1 convolution that corrupts the heap in bfloat16 in float32, forward and backward', () => {
