@@ -116,7 +116,8 @@ export class Tensor extends TensorHandle implements Disposable {
   /** The elements as JavaScript numbers, row-major, whatever the dtype, layout and device. */
   toArray(): number[] {
     using cpu = aten.to.device(this, 'cpu', 'float64', false, false, 'contiguous_format');
-    return Array.from(cpu.detach().data('float64'));
+    using plain = cpu.detach();
+    return Array.from(plain.data('float64'));
   }
 
   /** This tensor with another dtype, device or memory format; the tensor itself where nothing changes. */
