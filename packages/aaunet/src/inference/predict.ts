@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { type Volume, fromCanonical, toCanonical, toHuVolume } from '@aaunet/imaging';
 import { type ReadVolume, readVolume } from '@aaunet/imaging/node';
 import { SOFTWARE } from '../version.js';
-import { type EngineOptions, type SegmentationEngine, loadEngine } from './engine.js';
+import type { EngineOptions, SegmentationEngine } from './engine.js';
 import { outputName, writeOutputs } from './outputs.js';
 import type { Problem, SegmentationReport } from './report.js';
 
@@ -141,6 +141,8 @@ export async function predict(inputs: readonly string[], options: PredictOptions
       throw new Error(`Expected a NIfTI file or a DICOM folder at ${input}, found nothing there.`, { cause: error });
     });
   }
+  // Loaded here, so that a wrong path is reported where there is no LibTorch, too.
+  const { loadEngine } = await import('./engine.js');
   const engine = await loadEngine(options.model, options);
   try {
     return await predictWith(engine, inputs, options);

@@ -6,8 +6,8 @@ import type { Person, Site } from './site.js';
 import { Ventricles } from './ventricles.js';
 
 const CSF = 6;
-const WHITE = 28;
-const GREY = 37.5;
+const WHITE = 26;
+const GREY = 38.5;
 
 interface Spot {
   readonly x: number;
@@ -54,7 +54,7 @@ export class Brain {
     const fold = waves(random, random.range(23, 28), 26);
     const wobble = 2.2;
     // Sampled where the ray through a point meets the surface, so that sulci cut into the brain at right angles.
-    this.#sulci = new Lattice([-78, -96, -66], [78, 96, 84], 2.6)
+    this.#sulci = new Lattice([-78, -96, -66], [78, 96, 84], 3)
       .fill((x, y, z) => {
         const q = clamp(Math.sqrt((x / 68) ** 2 + (y / 87) ** 2 + (z / 76) ** 2), 0.45, 1.1);
         const s = 1 + 0.8 * (1 / q - 1);
@@ -86,8 +86,11 @@ export class Brain {
     return (z - sheet) * 0.85;
   }
 
-  /** Fills `parenchyma`, `ventricle`, `overTentorium`, `midline` and `soft`. `depth`: distance to the inner table here. */
-  measure(site: Site, depthInBrain: number): void {
+  /** Fills `parenchyma`, `ventricle`, `overTentorium`, `midline` and `soft`. `covered`: how far from the skull the brain starts, mm. */
+  measure(site: Site, covered: number): void {
+    const depthInBrain = site.inner + covered;
+    // Under a collection the fluid is pressed out and the sulci are narrow.
+    const pressed = 1 - 0.65 * clamp(covered / 5, 0, 1);
     const { brainX: x, brainY: y, brainZ: z } = site;
     const ax = Math.abs(x);
     const noise = this.#noise;
@@ -101,7 +104,7 @@ export class Brain {
     if (ax < 40 && z < 14) for (const part of this.#stem) stem = smoothMin(stem, part.distance(x, y, z), 6);
 
     const frontal = clamp((-y - 10) / 60, 0, 1);
-    const gap = this.#gap * (1 + 0.7 * frontal + 0.25 * noise.at(x, y, z, 21)) * (z < -12 ? 0.75 : 1);
+    const gap = this.#gap * (1 + 0.7 * frontal + 0.25 * noise.at(x, y, z, 21)) * (z < -12 ? 0.75 : 1) * pressed;
     const surface = depthInBrain + gap;
     // Cerebrum: above the tentorium, outside the cisterns; the convex brain without its sulci first.
     let cerebrum = smoothMax(surface, y > 6 ? 1.3 - tent : -60, 3);
@@ -111,7 +114,7 @@ export class Brain {
       const radius = (10.5 + 2 * atrophy) * (1 + 0.26 * Math.cos(5 * angle));
       const star = Math.max(Math.sqrt(x * x + (y + 15) * (y + 15)) - radius, Math.abs(z + 11) - 7.5);
       well = smoothMin(well, star, 2);
-      well = Math.min(well, ellipsoid(x, y - 26, z - 1, 12, 5.5, 6));
+      well = Math.min(well, ellipsoid(x, y - 25 + 0.02 * x * x, z - 1, 11, 3, 5));
       if (z < -2) well = Math.max(well, -60);
       const open = z > 3 ? Math.max(well, z - 7) : well;
       // Midbrain merges with the thalami above.
@@ -120,7 +123,7 @@ export class Brain {
     const folds = this.#sulci.at(x, y, z);
     const deep = -surface;
     const reach = 15 + 7 * noise.at(x, y, z, 17);
-    const width = this.#sulcus * (1 + 0.45 * noise.at(x, y, z, 23)) * (1 + 0.5 * frontal * atrophy);
+    const width = pressed * this.#sulcus * (1 + 0.45 * noise.at(x, y, z, 23)) * (1 + 0.5 * frontal * atrophy);
     let groove = 30;
     if (deep < reach) groove = Math.abs(folds) - width * Math.sqrt(clamp(1 - deep / reach, 0, 1)) - 0.15;
     // Interhemispheric fissure down to the corpus callosum; Sylvian fissures with the insular cisterns.
@@ -134,10 +137,15 @@ export class Brain {
     let cerebellum = 60;
     if (y > 4 && z < 22) {
       const hemispheres = Math.max(depthInBrain + 1.2 + atrophy, tent + 1.1, -52 - z);
-      const vallecula = Math.max(ax - 3 - 0.1 * (y - 40), 62 - y);
+      const vallecula = Math.max(ax - 1.2 - 0.1 * (y - 66), 66 - y);
       cerebellum = smoothMax(hemispheres, -Math.min(vallecula, 60), 3);
       const magna = ellipsoid(x, y - 46, z + 56, 13, 18, 9 + 4 * atrophy);
-      cerebellum = Math.max(cerebellum, -magna, 14 - y + 0.35 * ax, -ellipsoid(x, y - 26, z - 1, 12, 5.5, 6));
+      cerebellum = Math.max(
+        cerebellum,
+        -magna,
+        8 - y + 0.15 * ax,
+        -ellipsoid(x, y - 25 + 0.02 * x * x, z - 1, 11, 3, 5),
+      );
       const folia = Math.abs(Math.sin((z + 0.35 * y + 3 * noise.at(x, y, z, 14)) / 1.9)) * 1.5 - 0.28 - 0.5 * atrophy;
       cerebellum = Math.max(cerebellum, -Math.max(folia, -9 - cerebellum));
       parenchyma = Math.min(parenchyma, cerebellum);
@@ -146,15 +154,15 @@ export class Brain {
     site.ventricle = Math.max(ventricle, site.inner + 2);
     site.parenchyma = parenchyma;
     const whole = Math.max(parenchyma, -ventricle);
-    site.soft = this.#density(site, { whole, cortex, cerebellum, stem, ventricle, surface, groove });
+    site.soft = this.#density(site, whole, cortex, cerebellum, stem, ventricle);
   }
 
   #sylvianFissure(x: number, y: number, z: number): number {
     const ax = Math.abs(x);
     const open = this.#sylvian[x < 0 ? 0 : 1] * (0.6 + 1.5 * this.#person.atrophy);
-    const bend = 1.5 * this.#noise.at(x, y, z, 10);
-    const insulaX = 39 - 0.012 * y * y + bend;
-    const insula = Math.max(Math.abs(ax - insulaX) - 0.7 * open - 0.3, Math.abs(y + 1) - 19, Math.abs(z - 5) - 15);
+    const bend = 2.2 * this.#noise.at(x, y, z, 13);
+    const insulaX = 39 + 0.02 * (y + 1) * (y + 1) + bend;
+    const insula = Math.max(Math.abs(ax - insulaX) - 0.7 * open - 0.3, Math.abs(y + 1) - 17, Math.abs(z - 5) - 15);
     const lineY = -16 + 0.85 * (z + 6) + 0.12 * (ax - 40) + bend;
     const cleft = Math.max(Math.abs(y - lineY) * 0.76 - open, 37 - ax, -20 - z, z - 24);
     const stemY = -20 + 0.1 * ax + bend * 0.5;
@@ -162,23 +170,12 @@ export class Brain {
     return Math.min(insula, cleft, stem);
   }
 
-  #density(
-    site: Site,
-    d: {
-      whole: number;
-      cortex: number;
-      cerebellum: number;
-      stem: number;
-      ventricle: number;
-      surface: number;
-      groove: number;
-    },
-  ): number {
+  #density(site: Site, whole: number, cortex: number, cerebellum: number, stem: number, ventricle: number): number {
     const { brainX: x, brainY: y, brainZ: z, inner } = site;
     const ax = Math.abs(x);
     const noise = this.#noise;
     const ribbon = 3 + 0.7 * noise.at(x, y, z, 8);
-    let grey = 1 - inside(d.cortex + ribbon, 0.9);
+    let grey = 1 - inside(cortex + ribbon, 0.9);
     if (z > -16 && z < 26 && ax < 44) {
       let nuclei = ellipsoid(ax - 25 + 0.28 * (y + 2), y + 3, z - 4, 6.5, 17, 11);
       nuclei = Math.min(
@@ -188,11 +185,11 @@ export class Brain {
       );
       grey = Math.max(grey, inside(nuclei, 1.3));
     }
-    if (d.cerebellum < 0.5) grey = Math.max(0.35 + 0.3 * noise.at(x, 0.5 * y, z, 6), 1 - inside(d.cerebellum + 5, 2));
-    else if (d.stem < 0) grey = Math.max(grey * 0.3, 0.4);
-    const aged = this.#person.atrophy * bump((d.ventricle - 1) / 4.5, 0, 0) * 7;
+    if (cerebellum < 0.5) grey = Math.max(0.35 + 0.3 * noise.at(x, 0.5 * y, z, 6), 1 - inside(cerebellum + 5, 2));
+    else if (stem < 0) grey = Math.max(grey * 0.3, 0.4);
+    const aged = this.#person.atrophy * bump((ventricle - 1) / 4.5, 0, 0) * 7;
     const matter = WHITE + (GREY - WHITE) * clamp(grey, 0, 1) - aged + 0.9 * noise.at(x, y, z, 13);
-    let hu = CSF + (matter - CSF) * inside(d.whole, 0.55);
+    let hu = CSF + (matter - CSF) * inside(whole, 0.55);
 
     // Dura: falx with its sinus, tentorium.
     const { x: px, y: py, z: pz } = site;
@@ -215,7 +212,7 @@ export class Brain {
       const transverse = Math.max(Math.abs(site.overTentorium) - 4 - 0.5 * inner, -inner - 7, 26 - py);
       hu += (this.#sinusHu - hu) * Math.max(inside(straight, 0.7), inside(transverse, 0.8));
     }
-    if (pz < -4 && ax < 34 && py < 0 && d.whole > -3) {
+    if (pz < -4 && ax < 34 && py < 0 && whole > -3) {
       hu += (this.#arteryHu[0] - hu) * inside(this.#arteries[0]!.distance(px, py, pz), 0.5);
       hu += (this.#arteryHu[1] - hu) * inside(this.#arteries[1]!.distance(ax, py, pz), 0.5);
     }

@@ -1,4 +1,5 @@
 import { Brain } from './brain.js';
+import type { Lesion } from './lesions/lesion.js';
 import { ValueNoise } from './noise-field.js';
 import { Random } from './random.js';
 import { clamp } from './shapes.js';
@@ -38,6 +39,7 @@ export class Head {
   readonly #bend: number;
   readonly #rotation: Float64Array;
   #pushes: readonly Push[] = [];
+  #collections: readonly Lesion[] = [];
 
   constructor(seed: number, person: Person) {
     this.person = person;
@@ -58,6 +60,28 @@ export class Head {
       shift: [pose.range(-5, 5), pose.range(-4, 4), 0],
     };
     this.#rotation = rotation(this.pose);
+  }
+
+  set collections(collections: readonly Lesion[]) {
+    this.#collections = collections;
+  }
+
+  /** How much of the way from the skull to a site a collection takes, mm. */
+  #covered(site: Site): number {
+    const { x, y, z } = site;
+    let most = 0;
+    if (site.inner < -45) return 0;
+    for (const lesion of this.#collections) {
+      const { low, high } = lesion;
+      if (x < low[0] || x > high[0] || y < low[1] || y > high[1] || z < low[2] || z > high[2]) continue;
+      const side = lesion.plan.side * site.x;
+      const share =
+        clamp((side - 2) / 8, 0, 1) * clamp((this.brain.overTentorium(x, y, z) + (y < 6 ? 60 : 0)) / 5, 0, 1);
+      const thickness = share * (lesion.thickness?.(site) ?? 0);
+      // Counted from the vault, as the collection is, so that none lies on the floor of the anterior fossa.
+      if (thickness > 0) most = Math.max(most, thickness + this.skull.vault(x, y, z) - site.inner);
+    }
+    return most;
   }
 
   set pushes(pushes: readonly Push[]) {
@@ -81,10 +105,10 @@ export class Head {
   /** Fills the site for scanner coordinates (u left, v posterior, w superior, mm). */
   locate(u: number, v: number, w: number, site: Site): void {
     const m = this.#rotation;
-    const [su, sv, sw] = this.pose.shift;
-    const du = u - su;
-    const dv = v - sv;
-    const dw = w - sw;
+    const shift = this.pose.shift;
+    const du = u - shift[0];
+    const dv = v - shift[1];
+    const dw = w - shift[2];
     const py = (m[3]! * du + m[4]! * dv + m[5]! * dw) / this.#scale[1];
     const px = (m[0]! * du + m[1]! * dv + m[2]! * dw) / this.#scale[0] + this.#skew * py;
     const pz = (m[6]! * du + m[7]! * dv + m[8]! * dw) / this.#scale[2];
@@ -125,13 +149,11 @@ export class Head {
       y -= g * p.dy;
       z -= g * p.dz;
     }
-    const moved = Math.abs(x - site.x) + Math.abs(y - site.y) + Math.abs(z - site.z);
     site.brainX = x;
     site.brainY = y;
     site.brainZ = z;
-    // Brain that was pushed off the skull leaves no gap: it is as deep as it lies now or as it lay before.
-    const depth = moved < 0.2 ? site.inner : Math.min(0.3, Math.max(site.inner, this.skull.cavity(x, y, z)));
-    this.brain.measure(site, depth);
+    // A push moves what lies in the brain; its surface stays at the skull, where the mass itself covers it.
+    this.brain.measure(site, this.#covered(site));
   }
 }
 

@@ -92,7 +92,8 @@ export class Lattice {
 
   at(x: number, y: number, z: number): number {
     const v = this.#values;
-    const [nx, ny] = [this.#nx, this.#ny];
+    const nx = this.#nx;
+    const ny = this.#ny;
     let u = (x - this.low[0]) / this.step;
     let w = (y - this.low[1]) / this.step;
     let t = (z - this.low[2]) / this.step;

@@ -47,7 +47,7 @@ export class Skull {
     this.#length = random.range(83, 89);
     this.#height = random.range(72, 78);
     this.#egg = random.range(0.03, 0.11);
-    this.#thickness = random.range(4.6, 7.6);
+    this.#thickness = random.range(4, 6.2);
     this.#scalp = random.range(4.2, 7.5);
     this.#fat = random.range(0.35, 0.7);
     this.#sinus = { width: random.range(12, 30), height: random.range(8, 20), air: random.chance(0.85) };
@@ -64,16 +64,18 @@ export class Skull {
   }
 
   /** Signed distance to the smooth vault alone, the scale of everything outside it. */
-  #vault(x: number, y: number, z: number): number {
-    const width = this.#width * (1 + (this.#egg * y) / this.#length - (y < 0 ? 0.00001 * y * y : 0));
-    const up = z > 0 ? this.#height : 47;
-    return ellipsoid(x, y - 2, z, width, this.#length, up);
+  vault(x: number, y: number, z: number): number {
+    const width = this.#width * (1 + (this.#egg * y) / this.#length + 0.11 * (y / this.#length) ** 2);
+    if (z <= 0) return ellipsoid(x, y - 2, z, width, this.#length, 47);
+    // Blunter at the crown than an ellipsoid.
+    const t = Math.min(1.2, z / this.#height);
+    return ellipsoid(x, y - 2, z * (0.82 + 0.18 * t * t), width, this.#length, this.#height);
   }
 
   /** Signed distance to the inner table: negative inside the cranial cavity. Points in the atlas frame, mm. */
   cavity(x: number, y: number, z: number): number {
     const ax = Math.abs(x);
-    let d = this.#vault(x, y, z);
+    let d = this.vault(x, y, z);
     if (z > 32) return d;
     // The posterior fossa bulges below the vault, the canal leaves through the foramen magnum.
     d = smoothMin(d, ellipsoid(x, y - 40, z + 28, 53, 43, 34), 6);
@@ -100,17 +102,20 @@ export class Skull {
     const { x, y, z, inner } = site;
     const ax = Math.abs(x);
     const noise = this.#noise;
-    const vault = this.#vault(x, y, z);
+    const vault = this.vault(x, y, z);
     const temporal = bump((ax - 66) / 14, (y + 26) / 22, (z - 2) / 24);
     const occiput = bump(x / 26, (y - 86) / 18, (z + 2) / 20);
     const frontal = bump(x / 30, (y + 84) / 20, (z - 10) / 25);
     let thickness =
-      this.#thickness * (1 + 0.16 * noise.at(x, y, z, 26)) - 2.2 * temporal + 2.6 * occiput + 2.4 * frontal;
+      this.#thickness * (1 + 0.16 * noise.at(x, y, z, 26)) - 1.8 * temporal + 2.4 * occiput + 1.4 * frontal;
     const sinus = this.#sinus;
     const sinusRoom = bump(x / sinus.width, (y + 86) / 14, (z - 2) / sinus.height);
-    thickness = Math.max(2.4, thickness + (sinus.air ? 6 : 1) * sinusRoom);
+    thickness = Math.max(2.4, thickness + (sinus.air ? 6 : 1) * sinusRoom * clamp((-y - 70) / 8, 0, 1));
     const base = clamp((-z - 2) / 14, 0, 1) * clamp((70 - Math.abs(y)) / 20, 0, 1);
     thickness += base * (3.4 - thickness);
+    // Orbital roofs are thin.
+    const roof = clamp((6 - z) / 8, 0, 1) * clamp((-y - 24) / 8, 0, 1) * clamp((y + 82) / 8, 0, 1);
+    thickness += roof * (2 - thickness);
     const scalp = this.#scalp + 8 * temporal + 2 * occiput + 0.5 * noise.at(x, y, z, 31);
 
     // Skin: vault, face, nose, ears, neck.
@@ -119,13 +124,18 @@ export class Skull {
       outer = smoothMin(outer, ellipsoid(x, y + 38, z + 62, 66, 58, 62), 10);
       if (z < -30) outer = smoothMin(outer, this.#neck.distance(x, y, z), 22);
       if (y < -80) outer = smoothMin(outer, ellipsoid(x, y + 95, z + 50, 10, 15, 17), 7);
-      if (ax > 66 && y > -20) {
-        const [forward, lift] = this.#ear;
-        const ear = ellipsoid(ax - 84 + 0.35 * (y - 12), y - 16 - forward, z + 28 - lift, 3.4, 15, 26);
+      if (ax > 60 && y > -10) {
+        const ear = ellipsoid(ax - 70 - 0.25 * (y - 12), y - 18 - this.#ear[0], z + 30 - this.#ear[1], 3, 15, 24);
         outer = Math.min(outer, ear);
       }
     }
     site.outer = outer;
+    if (outer > 3) {
+      site.bone = 50;
+      site.air = 50;
+      site.soft = 0;
+      return;
+    }
 
     // Skull: a shell round the cavity, solid parts of the base, face and spine.
     let bone = Math.max(-inner, inner - thickness);

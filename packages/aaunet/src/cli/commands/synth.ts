@@ -21,9 +21,10 @@ export function addSynth(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms --cases 20 --size 128')
     .action(async (out: string, { cases, size, seed, dicom }: SynthFlags) => {
       const { synthesize } = await import('../../phantom/synthesize.js');
+      const { formatStatistics } = await import('../../phantom/statistics.js');
       const statistics = await withProgress(context, 'synth', 'cases', (onProgress) =>
         synthesize(out, { cases, size, seed, dicom: dicom ?? false, onProgress }),
       );
-      print(context, JSON.stringify(statistics, null, 2));
+      print(context, formatStatistics(statistics));
     });
 }

@@ -32,6 +32,7 @@ export function buildLesions(head: Head, plans: readonly LesionPlan[]): { lesion
     else lesions.push(BUILDERS[plan.type](plan, labelByName(plan.type).id, context));
   }
   lesions.sort((a, b) => ORDER.indexOf(a.plan.type) - ORDER.indexOf(b.plan.type));
+  head.collections = lesions.filter((lesion) => lesion.thickness !== undefined);
   head.pushes = lesions.flatMap((lesion) => lesion.push ?? []);
   return { lesions, bubbles };
 }

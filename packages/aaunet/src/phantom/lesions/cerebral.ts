@@ -42,8 +42,8 @@ export function intracerebral(plan: LesionPlan, label: number, context: LesionCo
     r: random.range(0.35, 0.6) * Math.min(a, b),
   }));
   const ragged = clamp(0.22 * Math.min(a, b), 0.8, 3.2);
-  const rim = random.range(2.5, 8) * clamp(c / 14, 0.5, 1.2);
-  const oedema = random.range(17, 23);
+  const rim = random.range(4, 9) * clamp(c / 14, 0.5, 1.2);
+  const oedema = random.range(11, 17);
   const density = freshBlood(context, plan.faint);
   const reach = Math.max(a, b) + 16;
   return {
@@ -137,6 +137,9 @@ export function subarachnoid(plan: LesionPlan, label: number, context: LesionCon
         0.9 - Math.abs(site.midline),
       );
       if (fluid > 3) return fluid;
+      // The films along the tentorium and between the folia stay clear: seen flat, they would cover the cerebellum.
+      const film = Math.min(site.y - 24, 2.5 - site.overTentorium);
+      if (film > 1) return film;
       const patchy = 5 * noise.at(x, y, z, 15);
       let region = Math.max(low - z, z - high);
       if (place === 'sulci') {

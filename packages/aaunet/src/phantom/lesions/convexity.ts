@@ -81,12 +81,13 @@ export function epidural(plan: LesionPlan, label: number, context: LesionContext
     ...box(plan, cap),
     softness: 0.5,
     distance: (site) => {
-      const lens = (-site.inner - depth(site)) * 0.9;
+      const lens = (-context.head.skull.vault(site.x, site.y, site.z) - depth(site)) * 0.9;
       const d = Math.max(lens, site.inner + 0.3, 3 - side * site.x);
       return plan.place === 'occipital' || site.y < 6 ? d : Math.max(d, 2 - site.overTentorium);
     },
     density: acuteBlood(context, plan.faint),
     push: massEffect(cap, plan, context, 0.75),
+    thickness: depth,
   };
 }
 
@@ -147,11 +148,16 @@ export function subdural(plan: LesionPlan, label: number, context: LesionContext
     distance: (site) => {
       // The inner margin follows the gyri: blood dips a little into the sulci, no further.
       const gyri = 0.9 * noise.at(site.x, site.y, site.z, 6);
-      const d = Math.max(-site.inner - depth(site) - gyri, site.inner + 0.9, 3 - side * site.midline);
+      const d = Math.max(
+        -context.head.skull.vault(site.x, site.y, site.z) - depth(site) - gyri,
+        site.inner + 0.6,
+        3 - side * site.midline,
+      );
       return site.y > 6 ? smoothMax(d, 1.5 - site.overTentorium, 2) : d;
     },
     density,
     push: massEffect(cap, plan, context, 0.7),
+    thickness: depth,
   };
 }
 
@@ -168,7 +174,7 @@ export function chronicSubdural(plan: LesionPlan, label: number, context: Lesion
     rough: 0.05,
   };
   const depth = profile(cap, plan, context);
-  const base = plan.faint ? random.range(26, 33) : random.range(17, 27);
+  const base = plan.faint ? random.range(25, 32) : random.range(12, 22);
   const level = random.range(-10, 25);
   const spacing = random.range(9, 15);
   const texture = (site: Site): number => {
@@ -189,10 +195,15 @@ export function chronicSubdural(plan: LesionPlan, label: number, context: Lesion
     ...box(plan, cap),
     softness: 0.6,
     distance: (site) => {
-      const d = Math.max(-site.inner - depth(site), site.inner + 0.8, 3 - side * site.midline);
+      const d = Math.max(
+        -context.head.skull.vault(site.x, site.y, site.z) - depth(site),
+        site.inner + 0.6,
+        3 - side * site.midline,
+      );
       return site.y > 6 ? smoothMax(d, 2 - site.overTentorium, 2) : d;
     },
     density: texture,
     push: massEffect(cap, plan, context, 0.75),
+    thickness: depth,
   };
 }

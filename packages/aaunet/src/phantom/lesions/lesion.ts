@@ -38,6 +38,8 @@ export interface Lesion {
   /** Change of the tissue around (oedema), HU, at the lesion's distance. */
   surroundings?(site: Site, distance: number): number;
   readonly push?: Push;
+  /** Of a collection on the inner table: how thick it is at a site's direction, mm; the brain starts beneath it. */
+  thickness?(site: Site): number;
 }
 
 export interface LesionContext {
