@@ -17,7 +17,6 @@ std::vector<at::Tensor> tensors(const Napi::Value& value, const std::string& rol
   if (!value.IsArray()) throw makeError(value.Env(), "ERR_TORCH_ARGUMENT", role + ": expected an array of Tensors, got " + describe(value));
   const Napi::Array array = value.As<Napi::Array>();
   std::vector<at::Tensor> out;
-  out.reserve(array.Length());
   for (uint32_t i = 0; i < array.Length(); i++) {
     const Napi::Value item = array.Get(i);
     out.push_back(item.IsNull() ? at::Tensor() : TensorHandle::unwrap(item, role));
@@ -62,11 +61,12 @@ Napi::Value enterAutocast(const Napi::CallbackInfo& info) {
   if (type != at::kCPU && type != at::kCUDA) {
     throw makeError(info.Env(), "ERR_TORCH_ARGUMENT", "device: autocast knows 'cpu' and 'cuda', got " + describe(info[0]));
   }
+  const auto precision = dtype(info[2], "dtype");
   Napi::Object before = Napi::Object::New(info.Env());
   before.Set("enabled", at::autocast::is_autocast_enabled(type));
   before.Set("dtype", dtypeName(at::autocast::get_autocast_dtype(type)));
   at::autocast::set_autocast_enabled(type, info[1].ToBoolean());
-  at::autocast::set_autocast_dtype(type, dtype(info[2], "dtype"));
+  at::autocast::set_autocast_dtype(type, precision);
   at::autocast::increment_nesting();
   return before;
 }

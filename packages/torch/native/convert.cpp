@@ -61,7 +61,6 @@ c10::List<Item> readList(const Napi::Value& value, const Argument& argument, con
   }
   const Napi::Array array = list(value, argument.name, expected);
   const uint32_t length = array.Length();
-  result.reserve(length);
   for (uint32_t i = 0; i < length; i++) result.push_back(read(array.Get(i)));
   return result;
 }
@@ -100,27 +99,29 @@ c10::IValue listToIValue(const Napi::Value& value, const Argument& argument, con
 std::string describe(const at::Tensor& tensor) {
   if (!tensor.defined()) return "undefined Tensor";
   std::ostringstream out;
-  out << dtypeName(tensor.scalar_type()) << '[';
+  out << dtypeName(tensor.scalar_type());
+  if (tensor.layout() != at::kStrided) out << ' ' << tensor.layout();
+  if (tensor.is_nested()) return out.str() + " nested";
+  out << '[';
   for (int64_t i = 0; i < tensor.dim(); i++) out << (i ? ", " : "") << tensor.size(i);
   out << ']';
   if (!tensor.device().is_cpu()) out << '@' << tensor.device().str();
   return out.str();
 }
 
-std::string describe(const Napi::Value& value) {
+std::string describe(const Napi::Value& value, int depth) {
   if (const at::Tensor* tensor = TensorHandle::peek(value)) return describe(*tensor);
   if (value.IsString()) return '"' + value.As<Napi::String>().Utf8Value().substr(0, 60) + '"';
   if (value.IsArray()) {
+    if (depth == 0) return "[…]";
     const Napi::Array array = value.As<Napi::Array>();
     std::string out = "[";
-    for (uint32_t i = 0; i < array.Length() && i < 8; i++) out += (i ? ", " : "") + describe(Napi::Value(array.Get(i)));
+    for (uint32_t i = 0; i < array.Length() && i < 8; i++) out += (i ? ", " : "") + describe(Napi::Value(array.Get(i)), depth - 1);
     return out + (array.Length() > 8 ? ", …]" : "]");
   }
   if (value.IsFunction()) return "a function";
-  if (value.IsObject()) {
-    const Napi::Value disposed = value.As<Napi::Object>().Get("disposed");
-    return disposed.IsBoolean() && disposed.As<Napi::Boolean>().Value() ? "a disposed Tensor" : "an object";
-  }
+  if (TensorHandle::isDisposed(value)) return "a disposed Tensor";
+  if (value.IsObject()) return "an object";
   if (value.IsSymbol()) return "a symbol";
   return value.ToString().Utf8Value();
 }
@@ -168,8 +169,8 @@ int64_t integer(const Napi::Value& value, const std::string& role) {
 
 std::vector<int64_t> integers(const Napi::Value& value, const std::string& role) {
   const Napi::Array array = list(value, role, "an array of integers");
-  std::vector<int64_t> result(array.Length());
-  for (uint32_t i = 0; i < result.size(); i++) result[i] = integer(array.Get(i), role);
+  std::vector<int64_t> result;
+  for (uint32_t i = 0; i < array.Length(); i++) result.push_back(integer(array.Get(i), role));
   return result;
 }
 

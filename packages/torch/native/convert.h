@@ -10,7 +10,7 @@ namespace aaunet {
 
 /// For messages: `float32[2, 3, 64, 96]`, `[1, 1]`, `undefined`, `"text"`.
 std::string describe(const at::Tensor& tensor);
-std::string describe(const Napi::Value& value);
+std::string describe(const Napi::Value& value, int depth = 3);
 
 std::string dtypeName(at::ScalarType type);
 at::ScalarType dtype(const Napi::Value& value, const std::string& role);

@@ -7,6 +7,8 @@
 
 #include <torch/library.h>
 
+#include <algorithm>
+
 namespace aaunet {
 
 namespace {
@@ -49,6 +51,28 @@ c10::IValue argumentOrDefault(const Napi::Value& value, const Argument& argument
   throw makeError(value.Env(), "ERR_TORCH_ARGUMENT", "argument '" + argument.name + "' is missing");
 }
 
+/// The object of options; a misspelt one would otherwise be ignored in silence.
+std::optional<Napi::Object> readOptions(const Operator& op, const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const size_t positional = op.positional.size();
+  const Napi::Value value = positional + 1 < info.Length() ? info[positional + 1] : env.Undefined();
+  const bool plain = value.IsObject() && !value.IsArray() && !value.IsFunction() && TensorHandle::peek(value) == nullptr;
+  if ((!plain && !value.IsUndefined()) || info.Length() > positional + 2) {
+    throw makeError(env, "ERR_TORCH_ARGUMENT", "expected at most " + std::to_string(positional) + " arguments and an object of options");
+  }
+  if (!plain) return std::nullopt;
+  const Napi::Object options = value.As<Napi::Object>();
+  const Napi::Array names = options.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString();
+    const auto known = [&](const Argument& argument) { return argument.name == name; };
+    if (!std::any_of(op.keyword.begin(), op.keyword.end(), known)) {
+      throw makeError(env, "ERR_TORCH_ARGUMENT", "there is no option '" + name + "'");
+    }
+  }
+  return options;
+}
+
 /// call(op, ...positional, keywords?): what the operator returns; undefined, a value, or an array of values.
 Napi::Value call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -64,13 +88,9 @@ Napi::Value call(const Napi::CallbackInfo& info) {
       for (size_t i = 0; i < positional; i++) {
         stack.push_back(argumentOrDefault(i + 1 < info.Length() ? info[i + 1] : env.Undefined(), op.positional[i]));
       }
-      Napi::Value keywords = positional + 1 < info.Length() ? info[positional + 1] : env.Undefined();
-      const bool given = keywords.IsObject();
-      if ((!given && !keywords.IsUndefined()) || info.Length() > positional + 2) {
-        throw makeError(env, "ERR_TORCH_ARGUMENT", "expected at most " + std::to_string(positional) + " arguments and an object of options");
-      }
+      const auto options = readOptions(op, info);
       for (const Argument& argument : op.keyword) {
-        stack.push_back(argumentOrDefault(given ? keywords.As<Napi::Object>().Get(argument.name) : env.Undefined(), argument));
+        stack.push_back(argumentOrDefault(options ? options->Get(argument.name) : env.Undefined(), argument));
       }
     } catch (const Napi::Error& error) {
       throw makeError(env, "ERR_TORCH_ARGUMENT", describeCall(op, info) + ": " + error.Message());

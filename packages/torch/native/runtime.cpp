@@ -72,12 +72,13 @@ at::Generator generator(const Napi::Value& name) {
 
 Napi::Value rngState(const Napi::CallbackInfo& info) {
   const at::Generator source = generator(info[0]);
-  return TensorHandle::wrap(info.Env(), source.get_state());
+  return guarded(info.Env(), [] { return std::string("rngState"); },
+                 [&] { return TensorHandle::wrap(info.Env(), source.get_state()); });
 }
 
 void setRngState(const Napi::CallbackInfo& info) {
   at::Generator target = generator(info[0]);
-  const at::Tensor& state = TensorHandle::unwrap(info[1], "state");
+  const at::Tensor state = TensorHandle::unwrap(info[1], "state");
   guarded(info.Env(), [] { return std::string("setRngState"); }, [&] { target.set_state(state); });
 }
 

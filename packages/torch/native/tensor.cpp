@@ -9,6 +9,11 @@
 
 namespace aaunet {
 
+/// The memory a tensor refers to; 0 for sparse and nested ones, which consist of other tensors.
+static int64_t bytesOf(const at::Tensor& tensor) {
+  return tensor.layout() == at::kStrided && !tensor.is_nested() ? static_cast<int64_t>(tensor.nbytes()) : 0;
+}
+
 Napi::Function TensorHandle::define(Napi::Env env) {
   return DefineClass(env, "TensorHandle",
                      {InstanceAccessor<&TensorHandle::shape>("shape"),
@@ -45,7 +50,7 @@ TensorHandle::TensorHandle(const Napi::CallbackInfo& info)
   }
   tensor_ = std::move(*environment_->pending);
   environment_->pending.reset();
-  bytes_ = static_cast<int64_t>(tensor_.nbytes());
+  bytes_ = bytesOf(tensor_);
   environment_->handles.insert(this);
   environment_->liveTensors += 1;
   environment_->liveBytes += bytes_;
@@ -59,7 +64,9 @@ void TensorHandle::release() {
   tensor_.reset();
   environment_->liveTensors -= 1;
   environment_->liveBytes -= bytes_;
-  Napi::MemoryManagement::AdjustExternalMemory(Env(), -bytes_);
+  // The C function, because the C++ one throws at the end of a thread, and nothing may leave a destructor.
+  int64_t total = 0;
+  napi_adjust_external_memory(Env(), -bytes_, &total);
 }
 
 const at::Tensor* TensorHandle::peek(Napi::Value value) {
@@ -71,6 +78,12 @@ const at::Tensor* TensorHandle::peek(Napi::Value value) {
   return &static_cast<TensorHandle*>(raw)->tensor_;
 }
 
+bool TensorHandle::isDisposed(Napi::Value value) {
+  void* raw = nullptr;
+  return value.IsObject() && napi_unwrap(value.Env(), value, &raw) == napi_ok && peek(value) == nullptr &&
+         value.As<Napi::Object>().InstanceOf(Environment::of(value.Env()).tensorClass.Value());
+}
+
 const at::Tensor& TensorHandle::unwrap(Napi::Value value, const std::string& role) {
   if (const at::Tensor* tensor = peek(value)) return *tensor;
   const std::string found = describe(value);
@@ -80,7 +93,7 @@ const at::Tensor& TensorHandle::unwrap(Napi::Value value, const std::string& rol
 }
 
 const at::Tensor& TensorHandle::tensor(Napi::Env env) const {
-  if (!tensor_.defined()) {
+  if (!live(env)) {
     throw makeError(env, "ERR_TORCH_ARGUMENT", "this Tensor was disposed; keep() it or return it from its tidy() scope");
   }
   return tensor_;
@@ -93,7 +106,8 @@ static Napi::Value integers(Napi::Env env, c10::IntArrayRef values) {
 }
 
 Napi::Value TensorHandle::shape(const Napi::CallbackInfo& info) {
-  return integers(info.Env(), tensor(info.Env()).sizes());
+  const at::Tensor& self = tensor(info.Env());
+  return guarded(info.Env(), [] { return std::string("shape"); }, [&] { return integers(info.Env(), self.sizes()); });
 }
 
 Napi::Value TensorHandle::strides(const Napi::CallbackInfo& info) {
@@ -110,15 +124,17 @@ Napi::Value TensorHandle::device(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value TensorHandle::numel(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(tensor(info.Env()).numel()));
+  const at::Tensor& self = tensor(info.Env());
+  return guarded(info.Env(), [] { return std::string("numel"); },
+                 [&] { return Napi::Number::New(info.Env(), static_cast<double>(self.numel())); });
 }
 
 Napi::Value TensorHandle::byteLength(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(tensor(info.Env()).nbytes()));
+  return Napi::Number::New(info.Env(), static_cast<double>(bytesOf(tensor(info.Env()))));
 }
 
 Napi::Value TensorHandle::disposed(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), !tensor_.defined());
+  return Napi::Boolean::New(info.Env(), !live(info.Env()));
 }
 
 Napi::Value TensorHandle::isLeaf(const Napi::CallbackInfo& info) {
@@ -159,7 +175,9 @@ void TensorHandle::setGrad(const Napi::CallbackInfo& info, const Napi::Value& va
 
 Napi::Value TensorHandle::isContiguous(const Napi::CallbackInfo& info) {
   const auto format = info.Length() > 0 && !info[0].IsUndefined() ? memoryFormat(info[0], "memoryFormat") : at::MemoryFormat::Contiguous;
-  return Napi::Boolean::New(info.Env(), tensor(info.Env()).is_contiguous(format));
+  const at::Tensor& self = tensor(info.Env());
+  return guarded(info.Env(), [&] { return "isContiguous of " + describe(self); },
+                 [&] { return Napi::Boolean::New(info.Env(), self.is_contiguous(format)); });
 }
 
 Napi::Value TensorHandle::item(const Napi::CallbackInfo& info) {
@@ -172,9 +190,9 @@ Napi::Value TensorHandle::buffer(const Napi::CallbackInfo& info) {
   const at::Tensor& self = tensor(env);
   return guarded(env, [&] { return "buffer of " + describe(self); }, [&]() -> Napi::Value {
     TORCH_CHECK(self.device().is_cpu(), "only memory of the CPU can be shared; use cpu() first");
-    TORCH_CHECK(self.layout() == at::kStrided && self.is_contiguous(), "only contiguous memory can be shared; use contiguous() first");
+    TORCH_CHECK(self.layout() == at::kStrided && !self.is_nested() && self.is_contiguous(), "only contiguous memory can be shared; use contiguous() first");
     TORCH_CHECK(!self.is_conj() && !self.is_neg(), "a lazily conjugated or negated tensor has no memory of its own; use resolve_conj");
-    if (self.nbytes() == 0) return Napi::ArrayBuffer::New(env, 0);
+    if (self.numel() == 0) return Napi::ArrayBuffer::New(env, 0);
     // The ArrayBuffer owns a reference to the storage, so it outlives the Tensor; a storage that could move must not.
     self.storage().unsafeGetStorageImpl()->set_resizable(false);
     auto owner = std::make_unique<at::Tensor>(self.detach());
@@ -186,6 +204,8 @@ Napi::Value TensorHandle::buffer(const Napi::CallbackInfo& info) {
   });
 }
 
-void TensorHandle::dispose(const Napi::CallbackInfo&) { release(); }
+void TensorHandle::dispose(const Napi::CallbackInfo& info) {
+  if (live(info.Env())) release();
+}
 
 }  // namespace aaunet

@@ -15,13 +15,16 @@ class TensorHandle : public Napi::ObjectWrap<TensorHandle> {
   static const at::Tensor& unwrap(Napi::Value value, const std::string& role);
   /// Like unwrap, without throwing: nullptr when `value` is no live tensor.
   static const at::Tensor* peek(Napi::Value value);
+  static bool isDisposed(Napi::Value value);
 
   explicit TensorHandle(const Napi::CallbackInfo& info);
   ~TensorHandle() override;
 
  private:
-  void release();
+  /// Whether this is a live tensor of this environment: an accessor may be called on an object that another addon wrapped.
+  bool live(Napi::Env env) const { return Environment::of(env).handles.count(this) != 0; }
   const at::Tensor& tensor(Napi::Env env) const;
+  void release();
 
   Napi::Value shape(const Napi::CallbackInfo& info);
   Napi::Value strides(const Napi::CallbackInfo& info);

@@ -61,7 +61,9 @@ export function flagsFor(torch, compiler) {
       ...openmp,
       '-DNDEBUG',
       '-DNAPI_VERSION=9',
-      '-DNODE_ADDON_API_CPP_EXCEPTIONS',
+      '-DNODE_ADDON_API_CPP_EXCEPTIONS_ALL',
+      // A worker that is being terminated can throw no more; without this its last error would end the process.
+      '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       ...(torch.cuda ? ['-DAAUNET_CUDA=1'] : []),
       ...system.flatMap((folder) => ['-isystem', folder]),
     ],

@@ -1,5 +1,6 @@
 import { native, type Schema } from './native.js';
 import type { AtenOperators } from './aten.gen.js';
+import { trustsItsArguments } from './trusting.js';
 
 export type Operator = (...args: unknown[]) => unknown;
 
@@ -24,6 +25,9 @@ const known = new Map<string, Operator>();
 /**
  * The operator `name` (with its namespace: `aten::conv2d`, `mkldnn::_convolution_pointwise`) and overload, called with
  * positional arguments in the schema's order and, last, an object of keyword arguments.
+ *
+ * This door leads to all operators, also to those that LibTorch lets trust their arguments: there a wrong shape can end
+ * the process. `aten` refuses them.
  *
  * @throws if the running LibTorch has no such operator.
  */
@@ -59,15 +63,24 @@ function overloads(name: string): Operator {
   const before = families.get(name);
   if (before) return before;
   const qualified = `aten::${name}`;
-  const family: Operator = new Proxy((...args: unknown[]) => operator(qualified)(...args), {
-    get: (_target, overload) => (typeof overload === 'string' ? operator(qualified, overload) : undefined),
+  const checked = (overload: string): Operator => {
+    if (trustsItsArguments(name, overload))
+      throw new Error(
+        `${qualified} does not check its arguments, and wrong ones end the process: use the operator that it is a part ` +
+          `of, or operator('${qualified}'${overload === '' ? '' : `, '${overload}'`}).`,
+      );
+    return operator(qualified, overload);
+  };
+  const family: Operator = new Proxy((...args: unknown[]) => checked('')(...args), {
+    get: (_target, overload) => (typeof overload === 'string' ? checked(overload) : undefined),
   });
   families.set(name, family);
   return family;
 }
 
 /**
- * Every ATen operator, typed from the live schemas as PyTorch's `torch.ops.aten` has them. Operators whose names begin
- * with an underscore are LibTorch's internals and trust their arguments.
+ * The ATen operators, typed from the live schemas as PyTorch's `torch.ops.aten` has them. Operators whose names begin
+ * with an underscore are LibTorch's internals and trust their arguments; the few others that do so are refused here and
+ * reached through {@link operator}.
  */
 export const aten = new Proxy({}, traps) as unknown as AtenOperators;

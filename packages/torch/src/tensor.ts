@@ -116,7 +116,8 @@ export class Tensor extends TensorHandle implements Disposable {
   /** The elements as JavaScript numbers, row-major, whatever the dtype, layout and device. */
   toArray(): number[] {
     using cpu = aten.to.device(this, 'cpu', 'float64', false, false, 'contiguous_format');
-    return Array.from(cpu.detach().data('float64'));
+    using plain = cpu.detach();
+    return Array.from(plain.data('float64'));
   }
 
   /** This tensor with another dtype, device or memory format; the tensor itself where nothing changes. */
@@ -325,8 +326,12 @@ const DTYPE_OF_ARRAY = new Map<string, Dtype>(
  * @throws if the shape does not take exactly as many elements.
  */
 export function fromTypedArray(data: TypedArray, shape: readonly number[], options: TensorOptions = {}): Tensor {
-  const dtype = DTYPE_OF_ARRAY.get(data.constructor.name);
-  if (!dtype) throw new TypeError(`fromTypedArray: expected a typed array, got ${data.constructor.name}.`);
+  // The tag is the element type's, for a subclass such as Buffer too.
+  const dtype = ArrayBuffer.isView(data) ? DTYPE_OF_ARRAY.get(data[Symbol.toStringTag]) : undefined;
+  if (!dtype)
+    throw new TypeError(
+      `fromTypedArray: expected a typed array of a tensor's dtype, got ${Object.prototype.toString.call(data)}.`,
+    );
   const made = native.fromBytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), shape, dtype);
   return moved(made, options);
 }
@@ -357,11 +362,13 @@ function flatten(value: NestedNumbers, shape: readonly number[], out: number[]):
     out.push(Number(value));
     return;
   }
+  if (!Array.isArray(value))
+    throw new TypeError(`tensor: expected numbers or nested arrays of them, got ${typeof value}.`);
   if (value.length !== shape[0])
     throw new TypeError(
       `tensor: expected nested arrays of equal lengths, got ${value.length} among ${shape[0] ?? 'numbers'}.`,
     );
-  for (const item of value) flatten(item, shape.slice(1), out);
+  for (const item of value as readonly NestedNumbers[]) flatten(item, shape.slice(1), out);
 }
 
 /** A new tensor from (nested) numbers; float32 unless said otherwise. */

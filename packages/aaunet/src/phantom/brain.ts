@@ -143,7 +143,7 @@ export class Brain {
       cerebellum = Math.max(
         cerebellum,
         -magna,
-        14 - y + 0.35 * ax,
+        8 - y + 0.15 * ax,
         -ellipsoid(x, y - 25 + 0.02 * x * x, z - 1, 11, 3, 5),
       );
       const folia = Math.abs(Math.sin((z + 0.35 * y + 3 * noise.at(x, y, z, 14)) / 1.9)) * 1.5 - 0.28 - 0.5 * atrophy;

@@ -26,6 +26,8 @@ export interface PhantomOptions {
   readonly slices?: number;
   /** Also return what tissue each voxel's centre lies in (see TISSUES), without lesions. */
   readonly tissues?: boolean;
+  /** One section a slice on a 3 mm lattice: ten times quicker, for counting and testing rather than for looking. */
+  readonly draft?: boolean;
 }
 
 export interface PhantomDescription {
@@ -45,9 +47,6 @@ export interface Phantom {
   readonly description: PhantomDescription;
 }
 
-/** Thin sections that make up one slice. */
-const SECTIONS = 3;
-
 /** A synthetic head CT in HU with its label map, ground truth by construction. Throws on sizes outside 32 to 1024. */
 export function generatePhantom(options: PhantomOptions): Phantom {
   const { seed, size } = options;
@@ -58,6 +57,9 @@ export function generatePhantom(options: PhantomOptions): Phantom {
   const person = options.person ?? drawn.person;
   const plans = options.lesions ?? drawn.lesions;
   const slices = options.slices ?? drawn.slices;
+  const draft = options.draft === true;
+  // Thin sections that make up one slice.
+  const sections = draft ? 1 : 3;
   const head = new Head(seed, person);
   const { lesions, bubbles } = buildLesions(head, plans);
   const scanner = Random.of(seed, 'scanner');
@@ -68,7 +70,7 @@ export function generatePhantom(options: PhantomOptions): Phantom {
   const holder = scanner.chance(0.6) ? scanner.range(94, 99) : undefined;
 
   const pixel = fieldOfView / size;
-  const fine = size * Math.max(1, Math.round(256 / size));
+  const fine = draft ? size : size * Math.max(1, Math.round(256 / size));
   const picture = {
     side: fine,
     pixel: fieldOfView / fine,
@@ -76,7 +78,7 @@ export function generatePhantom(options: PhantomOptions): Phantom {
     top: -fieldOfView / 2 + fieldOfView / fine / 2,
     softness: Math.max(0.5, 0.6 * (fieldOfView / fine)),
   };
-  const step = clamp(0.8 * pixel, 1.05, 1.6);
+  const step = draft ? 3 : clamp(0.8 * pixel, 1.05, 1.6);
   const side = Math.ceil(fieldOfView / step) + 2;
   const coarse = new CoarseSlice(side, step, -fieldOfView / 2, -fieldOfView / 2);
   const texture = new NoiseTexture(size, Random.of(seed, 'texture'));
@@ -96,11 +98,11 @@ export function generatePhantom(options: PhantomOptions): Phantom {
     const w = first + k * SLICE_THICKNESS;
     hu.fill(0);
     for (const share of shares.values()) share.fill(0);
-    for (let s = 0; s < SECTIONS; s++) {
-      const at = w + ((s + 0.5) / SECTIONS - 0.5) * SLICE_THICKNESS;
+    for (let s = 0; s < sections; s++) {
+      const at = w + ((s + 0.5) / sections - 0.5) * SLICE_THICKNESS;
       coarse.fill(head, lesions, hardening, at);
-      accumulate(coarse, picture, 1 / SECTIONS, hu, shares);
-      if (tissues !== undefined && s === (SECTIONS - 1) / 2)
+      accumulate(coarse, picture, 1 / sections, hu, shares);
+      if (tissues !== undefined && s === (sections - 1) / 2)
         sampleTissue(coarse, fieldOfView, size, tissues, k * plane);
     }
     const gas = gasInSlice(

@@ -1,4 +1,5 @@
 import type { Schema, SchemaArgument } from '../native.js';
+import { trustsItsArguments } from '../trusting.js';
 
 const ELEMENT_TYPES: Record<string, string> = {
   Tensor: 'Tensor',
@@ -76,7 +77,7 @@ function signature(schema: Schema): string | undefined {
   return `(${parts.join(', ')}): ${result}`;
 }
 
-/** The text of `aten.gen.ts`: a type for every ATen operator among `schemas` that JavaScript can call. */
+/** The text of `aten.gen.ts`: a type for every ATen operator among `schemas` that `aten` calls. */
 export function generateAtenTypes(schemas: readonly Schema[], version: string): string {
   const families = new Map<string, Map<string, string>>();
   for (const schema of schemas) {
@@ -84,6 +85,7 @@ export function generateAtenTypes(schemas: readonly Schema[], version: string): 
     const text = signature(schema);
     if (text === undefined) continue;
     const name = schema.name.slice('aten::'.length);
+    if (trustsItsArguments(name, schema.overload)) continue;
     const overloads = families.get(name) ?? new Map<string, string>();
     overloads.set(schema.overload, text);
     families.set(name, overloads);

@@ -129,15 +129,14 @@ export abstract class Module implements Disposable {
       for (const role of ['parameter', 'buffer'] as const) {
         for (const [name, tensor] of module.own(role)) {
           const floating = tensor.dtype.includes('float');
-          const moved = noGrad(() =>
-            tensor
-              .to({
-                ...(dtype && floating && { dtype }),
-                ...(device && { device }),
-                ...(memoryFormat && tensor.ndim === 4 && { memoryFormat }),
-              })
-              .detach(),
+          using converted = noGrad(() =>
+            tensor.to({
+              ...(dtype && floating && { dtype }),
+              ...(device && { device }),
+              ...(memoryFormat && tensor.ndim === 4 && { memoryFormat }),
+            }),
           );
+          const moved = converted.detach();
           tensor.dispose();
           Object.assign(module, { [name]: role === 'parameter' ? parameter(moved) : buffer(moved) });
         }

@@ -92,18 +92,19 @@ export class AdamW implements Disposable {
     );
   }
 
-  /** @throws if a tensor is missing or has another shape. */
+  /** @throws if a tensor is missing or has another shape; nothing is copied then. */
   loadStateDict(state: ReadonlyMap<string, Tensor>): void {
+    const pairs = [...this.stateDict()].map(([name, target]): [Tensor, Tensor] => {
+      const source = state.get(name);
+      if (!source) throw new Error(`The optimiser state lacks ${name}; it belongs to another network.`);
+      if (String(source.shape) !== String(target.shape))
+        throw new Error(
+          `The optimiser state of ${name} has shape [${source.shape.join(', ')}], expected [${target.shape.join(', ')}].`,
+        );
+      return [target, source];
+    });
     noGrad(() => {
-      for (const [name, target] of this.stateDict()) {
-        const source = state.get(name);
-        if (!source) throw new Error(`The optimiser state lacks ${name}; it belongs to another network.`);
-        if (String(source.shape) !== String(target.shape))
-          throw new Error(
-            `The optimiser state of ${name} has shape [${source.shape.join(', ')}], expected [${target.shape.join(', ')}].`,
-          );
-        target.copy_(source);
-      }
+      for (const [target, source] of pairs) target.copy_(source);
     });
   }
 

@@ -137,6 +137,9 @@ export function subarachnoid(plan: LesionPlan, label: number, context: LesionCon
         0.9 - Math.abs(site.midline),
       );
       if (fluid > 3) return fluid;
+      // The films along the tentorium and between the folia stay clear: seen flat, they would cover the cerebellum.
+      const film = Math.min(site.y - 24, 2.5 - site.overTentorium);
+      if (film > 1) return film;
       const patchy = 5 * noise.at(x, y, z, 15);
       let region = Math.max(low - z, z - high);
       if (place === 'sulci') {
