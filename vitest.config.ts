@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'packages/*/scripts/**/*.test.mjs'],
     pool: 'forks',
+    // Test files run side by side: LibTorch's threads must not spin while they wait for one another.
+    env: { OMP_WAIT_POLICY: 'passive' },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

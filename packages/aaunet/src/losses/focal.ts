@@ -1,5 +1,8 @@
 import { aten, tidy, type Tensor } from '@aaunet/torch';
 
+/** Far below 1 - p of any p < 1 in float32. */
+const SMALLEST_DOUBT = 1e-12;
+
 /**
  * Class-weighted focal loss (Lin et al. 2017, arXiv:1708.02002, eq. 5): the mean over all pixels of
  * -w[y] (1 - p[y])^gamma log p[y], p the softmax over classes, computed in float32 or better.
@@ -15,7 +18,8 @@ export function focalLoss(logits: Tensor, target: Tensor, weights: Tensor, gamma
     const index = target.unsqueeze(1);
     const logProbability = aten.gather(wide.logSoftmax(1), 1, index).squeeze(1);
     const weight = aten.take(weights, target);
-    const doubt = logProbability.exp().neg().add(1).pow(gamma);
+    // Above zero: there the power's gradient is infinite where gamma is below 1.
+    const doubt = logProbability.exp().neg().add(1).clamp(SMALLEST_DOUBT).pow(gamma);
     return doubt.mul(logProbability).mul(weight).mean().neg();
   });
 }

@@ -81,15 +81,21 @@ function trainRatios(network: Layer, input: Tensor, fixture: Fixture): Record<st
   return ratios;
 }
 
-function checkState(network: Layer, fixture: Fixture): void {
+/** Names, shapes and order: the order is PyTorch's, in which optimisers and exporters number parameters. */
+export function checkState(network: Layer, fixture: Pick<Fixture, 'model' | 'state'>): void {
   const own = [...network.stateDict()].map(([name, tensor]) => `${name} [${tensor.shape.join(', ')}]`);
   const expected = fixture.state.map(([name, shape]) => `${name} [${shape.join(', ')}]`);
-  const ownNames = new Set(own);
-  const lacking = expected.find((entry) => !ownNames.has(entry));
+  const ownEntries = new Set(own);
+  const lacking = expected.find((entry) => !ownEntries.has(entry));
   if (lacking ?? own.length !== expected.length)
     throw new Error(
       `The state dict of ${fixture.model} has ${own.length} entries, the fixture ${expected.length}` +
         (lacking ? `; ${lacking} is missing or has another shape.` : '.'),
+    );
+  const moved = expected.findIndex((entry, index) => entry !== own[index]);
+  if (moved >= 0)
+    throw new Error(
+      `The state dict of ${fixture.model} has another order than the fixture: expected ${expected[moved]!} at place ${moved}, found ${own[moved]!}.`,
     );
 }
 

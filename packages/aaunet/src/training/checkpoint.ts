@@ -10,6 +10,8 @@ import type { AdamW } from '@aaunet/torch/optim';
 export interface Progress {
   /** Steps done. */
   readonly step: number;
+  /** The step of the last validation; 0 before the first. */
+  readonly validated: number;
   /** Best mean validation Dice so far; NaN before the first validation. */
   readonly bestDice: number;
 }
@@ -20,6 +22,10 @@ export type CheckpointName = 'last' | 'best';
 export function checkpointPath(run: string, name: CheckpointName): string {
   return join(run, 'checkpoints', `${name}.safetensors`);
 }
+
+const OPTIMIZER_FILE = /^optimizer-\d+\.safetensors$/;
+/** What a kill in the middle of writing leaves behind. */
+const UNFINISHED_FILE = /^\..+\.safetensors\..+\.tmp$/;
 
 function optimizerFile(step: number): string {
   return `optimizer-${step}.safetensors`;
@@ -41,7 +47,8 @@ export function saveLast(run: string, network: Layer, optimizer: AdamW, progress
   saveTensors(join(folder, optimizerFile(progress.step)), optimizer.stateDict());
   saveTensors(checkpointPath(run, 'last'), network.stateDict(), metadataOf(progress));
   for (const name of readdirSync(folder)) {
-    if (/^optimizer-\d+\.safetensors$/.test(name) && name !== optimizerFile(progress.step)) rmSync(join(folder, name));
+    const isOld = OPTIMIZER_FILE.test(name) && name !== optimizerFile(progress.step);
+    if (isOld || UNFINISHED_FILE.test(name)) rmSync(join(folder, name));
   }
 }
 
@@ -82,9 +89,10 @@ export function readProgress(path: string): Progress {
 }
 
 function metadataOf(progress: Progress): Record<string, string> {
-  return { step: String(progress.step), bestDice: String(progress.bestDice) };
+  return { step: String(progress.step), validated: String(progress.validated), bestDice: String(progress.bestDice) };
 }
 
 function progressOf(metadata: Record<string, string>): Progress {
-  return { step: Number(metadata['step'] ?? 0), bestDice: Number(metadata['bestDice'] ?? NaN) };
+  const number = (key: keyof Progress, absent: number): number => Number(metadata[key] ?? absent);
+  return { step: number('step', 0), validated: number('validated', 0), bestDice: number('bestDice', NaN) };
 }

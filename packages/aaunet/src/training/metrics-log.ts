@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:f
 import { join } from 'node:path';
 
 import { writeFileAtomic } from '../atomic.js';
+import type { Progress } from './checkpoint.js';
 
 /** A line of metrics.jsonl. */
 export type Metric =
@@ -36,18 +37,27 @@ export function readMetrics(run: string): Metric[] {
 
 /** Appends to RUN/metrics.jsonl, one line a metric, each on disk at once. */
 export class MetricsLog implements Disposable {
-  private constructor(private readonly descriptor: number) {}
+  private constructor(
+    private readonly descriptor: number,
+    private readonly path: string,
+  ) {}
 
-  /** Opens the log to continue after `step`: what a killed training wrote beyond its checkpoint is taken back. */
-  static async open(run: string, step: number): Promise<MetricsLog> {
+  /** Opens the log to continue from a checkpoint: what a killed training wrote beyond it is taken back. */
+  static async open(run: string, { step, validated }: Pick<Progress, 'step' | 'validated'>): Promise<MetricsLog> {
     const path = join(run, 'metrics.jsonl');
-    const kept = readMetrics(run).filter((metric) => metric.step <= step);
+    const kept = readMetrics(run).filter((metric) => metric.step <= (metric.type === 'step' ? step : validated));
     await writeFileAtomic(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
-    return new MetricsLog(openSync(path, 'a'));
+    return new MetricsLog(openSync(path, 'a'), path);
   }
 
+  /** @throws Error of one sentence where the disk does not take the line. */
   write(metric: Metric): void {
-    writeSync(this.descriptor, `${JSON.stringify(metric)}\n`);
+    const line = Buffer.from(`${JSON.stringify(metric)}\n`);
+    try {
+      for (let done = 0; done < line.length;) done += writeSync(this.descriptor, line, done);
+    } catch (error) {
+      throw new Error(`Cannot write ${this.path}: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   [Symbol.dispose](): void {

@@ -10,6 +10,7 @@ import { inBatches, loadBatches } from '../datasets/loader.js';
 import { sampleEpoch, type SliceRef } from '../datasets/sampler.js';
 import { openSliceCache, type SliceCache } from '../datasets/slice-cache.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
+import type { Splits } from '../datasets/splits.js';
 import { scoreCases } from '../evaluation/score.js';
 import { mixedPrecision } from '../inference/segment.js';
 import { focalLoss } from '../losses/focal.js';
@@ -94,7 +95,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
   });
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
-    const plan = planTraining(config, dataset, cache, splits.train);
+    const plan = planTraining(config, dataset, cache, splits);
     const complete = { ...config, classWeights: { ...config.classWeights, values: plan.weights } };
     if (resumed) await checkSameRun(run, complete);
     await startRun(run, complete);
@@ -115,8 +116,8 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     using optimizer = new AdamW(network.namedParameters(), config.optimizer);
     using weights = fromTypedArray(Float32Array.from(plan.weights), [plan.weights.length], { device: config.device });
 
-    let progress: Progress = resumed ? loadLast(run, network, optimizer) : { step: 0, bestDice: NaN };
-    using log = await MetricsLog.open(run, progress.step);
+    let progress: Progress = resumed ? loadLast(run, network, optimizer) : { step: 0, validated: 0, bestDice: NaN };
+    using log = await MetricsLog.open(run, progress);
     emit({ type: 'start', step: progress.step, totalSteps: plan.totalSteps, resumed });
     let lastSaved = Date.now();
     const save = (): void => {
@@ -124,7 +125,21 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
       lastSaved = Date.now();
     };
 
-    while (progress.step < plan.totalSteps && !stopped()) {
+    const isUnfinished = (): boolean => progress.step < plan.totalSteps || plan.isValidationDue(progress);
+    while (isUnfinished() && !stopped()) {
+      if (plan.isValidationDue(progress)) {
+        const epoch = Math.ceil(progress.step / plan.stepsPerEpoch) - 1;
+        const scores = await scoreCases(network.eval(), cache, splits.val, { config, annotated: dataset.annotated });
+        const meanDice = scores.mean.pooled.dice;
+        const best = !Number.isNaN(meanDice) && !(progress.bestDice >= meanDice);
+        progress = { ...progress, validated: progress.step, ...(best && { bestDice: meanDice }) };
+        if (best) saveBest(run, network, progress);
+        const dice = Object.fromEntries(scores.classes.map(({ name, pooled }) => [name, orNull(pooled.dice)]));
+        log.write({ type: 'validation', step: progress.step, epoch, meanDice: orNull(meanDice), dice });
+        emit({ type: 'validation', step: progress.step, epoch, meanDice, best });
+        save();
+        continue;
+      }
       const epoch = Math.floor(progress.step / plan.stepsPerEpoch);
       const batches = plan
         .batchesOf(epoch)
@@ -145,9 +160,10 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
         const result = trainStep({ network, optimizer, config, image, target, weights, learningRate });
         image.dispose();
         target.dispose();
-        if (!Number.isFinite(result.loss))
+        const broken = (['loss', 'gradientNorm'] as const).find((figure) => !Number.isFinite(result[figure]));
+        if (broken)
           throw new Error(
-            `The loss became ${result.loss} at step ${progress.step + 1}; the checkpoint before it is kept. Lower learningRate.max or clipNorm.`,
+            `The ${broken} became ${result[broken]} at step ${progress.step + 1}; the checkpoint before it is kept. Lower learningRate.max or clipNorm.`,
           );
         progress = { ...progress, step: progress.step + 1 };
         const finished = performance.now();
@@ -168,21 +184,9 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
         await setImmediate();
         if (stopped()) break;
       }
-      const epochEnded = progress.step % plan.stepsPerEpoch === 0 || progress.step === plan.totalSteps;
-      const due = (epoch + 1) % config.validateEvery === 0 || progress.step === plan.totalSteps;
-      if (epochEnded && due && !stopped() && splits.val.length > 0) {
-        const scores = await scoreCases(network.eval(), cache, splits.val, { config, annotated: dataset.annotated });
-        const meanDice = scores.mean.pooled.dice;
-        const best = !Number.isNaN(meanDice) && !(progress.bestDice >= meanDice);
-        if (best) progress = { ...progress, bestDice: meanDice };
-        if (best) saveBest(run, network, progress);
-        const dice = Object.fromEntries(scores.classes.map(({ name, pooled }) => [name, orNull(pooled.dice)]));
-        log.write({ type: 'validation', step: progress.step, epoch, meanDice: orNull(meanDice), dice });
-        emit({ type: 'validation', step: progress.step, epoch, meanDice, best });
-      }
-      save();
+      if (stopped() || !plan.isValidationDue(progress)) save();
     }
-    return { run, steps: progress.step, bestDice: progress.bestDice, interrupted: progress.step < plan.totalSteps };
+    return { run, steps: progress.step, bestDice: progress.bestDice, interrupted: isUnfinished() };
   } finally {
     await cache.close();
   }
@@ -211,7 +215,7 @@ function trainStep({ network, optimizer, config, image, target, weights, learnin
     const norm = clipGradNorm(network.parameters(), config.clipNorm ?? Infinity);
     return { loss: Number(loss.item()), gradientNorm: Number(norm.item()) };
   });
-  if (Number.isFinite(result.loss)) optimizer.step(learningRate);
+  if (Number.isFinite(result.loss) && Number.isFinite(result.gradientNorm)) optimizer.step(learningRate);
   optimizer.zeroGrad();
   return result;
 }
@@ -222,15 +226,11 @@ interface TrainingPlan {
   schedule: Schedule;
   weights: number[];
   batchesOf: (epoch: number) => SliceRef[][];
+  isValidationDue: (progress: Progress) => boolean;
 }
 
-function planTraining(
-  config: TrainConfig,
-  dataset: Dataset,
-  cache: SliceCache,
-  cases: readonly string[],
-): TrainingPlan {
-  const inTraining = new Set(cases);
+function planTraining(config: TrainConfig, dataset: Dataset, cache: SliceCache, splits: Splits): TrainingPlan {
+  const inTraining = new Set(splits.train);
   const counts = cache.cases.filter(({ name }) => inTraining.has(name));
   const annotated = new Set<string>(dataset.annotated);
   const types = LABELS.filter(({ name }) => annotated.has(name)).map(({ id }) => id);
@@ -252,6 +252,10 @@ function planTraining(
     schedule: scheduleOf(config, totalSteps),
     weights: classWeights(counts, config.classWeights),
     batchesOf: (epoch) => inBatches(sample(epoch), batch),
+    isValidationDue: ({ step, validated }) =>
+      splits.val.length > 0 &&
+      step > validated &&
+      (step === totalSteps || step % (stepsPerEpoch * config.validateEvery) === 0),
   };
 }
 
@@ -261,7 +265,7 @@ function scheduleOf({ cycle, learningRate }: TrainConfig, totalSteps: number): S
   return cyclic({ ...learningRate, mode: cycle.mode, stepsUp, stepsDown: cycle.stepsDown ?? stepsUp });
 }
 
-/** A resumed training must be the one that was begun: only how long it runs and on what may change. */
+/** A resumed training must be the one that was begun: only where it runs and where its files lie may change. */
 async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
   const free: readonly string[] = ['data', 'device', 'threads', 'init'];
   const before = Object.entries(await readRunConfig(run));
