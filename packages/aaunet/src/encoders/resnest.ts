@@ -17,7 +17,10 @@ import type { Encoder } from './encoder.js';
 
 /** Variants: blocks of the four stages and width of the stem, as in timm. */
 export const RESNEST = {
+  resnest14: { blocks: [1, 1, 1, 1], stemWidth: 32 },
+  resnest26: { blocks: [2, 2, 2, 2], stemWidth: 32 },
   resnest50: { blocks: [3, 4, 6, 3], stemWidth: 32 },
+  resnest101: { blocks: [3, 4, 23, 3], stemWidth: 64 },
 } as const satisfies Record<string, { blocks: readonly [number, number, number, number]; stemWidth: number }>;
 
 export type ResNeStName = keyof typeof RESNEST;

@@ -2,21 +2,22 @@ import { tidy, type Tensor } from '@aaunet/torch';
 import { Conv2d, Layer, type Module } from '@aaunet/torch/nn';
 
 import { AllAttentionDecoder, type AttentionOptions } from '../decoders/all-attention.js';
-import { ResNeSt } from '../encoders/resnest.js';
+import type { Encoder } from '../encoders/encoder.js';
 
 /**
- * The paper's network (Chang et al. 2022): ResNeSt50 encoder, all-attention decoder, a 1x1 head.
+ * The paper's network (Chang et al. 2022), there with a ResNeSt50 encoder: all-attention decoder, a 1x1 head.
  * N x 3 x H x W (three consecutive slices, H and W multiples of 32) to N x classes x H x W logits of the centre slice.
  */
 export class AllAttentionUNet extends Layer {
-  readonly encoder: ResNeSt;
   readonly decoder: AllAttentionDecoder;
   readonly head: Conv2d;
 
-  constructor(options: AttentionOptions & { inChannels: number; classes: number }) {
+  constructor(
+    readonly encoder: Encoder,
+    options: AttentionOptions & { inChannels: number; classes: number },
+  ) {
     super();
-    this.encoder = new ResNeSt('resnest50', options.inChannels);
-    this.decoder = new AllAttentionDecoder(options.inChannels, this.encoder.channels, options);
+    this.decoder = new AllAttentionDecoder(options.inChannels, encoder.channels, options);
     this.head = new Conv2d(this.decoder.outChannels, options.classes, 1);
   }
 

@@ -1,7 +1,15 @@
 import { noGrad, observe, tidy, Tensor, zeros } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
+import { UNetDecoder } from '../decoders/unet.js';
+import { UNetPlusPlusDecoder } from '../decoders/unetplusplus.js';
+import { buildEncoder, ENCODER_NAMES, type EncoderName } from '../encoders/build-encoder.js';
+import { HRNET, type HRNetName } from '../encoders/hrnet.js';
 import { AllAttentionUNet } from './all-attention-unet.js';
+import { AttentionUNet } from './attention-unet.js';
+import { EncoderDecoder } from './encoder-decoder.js';
+import { HRNetSegmentation } from './hrnet-segmentation.js';
+import { NestedUNet } from './nested-unet.js';
 
 export interface NetworkOptions {
   /** Consecutive slices a prediction sees. */
@@ -17,21 +25,103 @@ interface ModelEntry {
 }
 
 const PAPER = 'Chang et al., BioCAS 2022';
+const SMP = 'segmentation_models.pytorch';
 
-const rsu = (space: boolean, channel: boolean) => (options: NetworkOptions) =>
-  new AllAttentionUNet({ ...options, space, channel });
+const rsu =
+  (encoder: EncoderName, space: boolean, channel: boolean) =>
+  ({ inChannels, classes }: NetworkOptions): Layer =>
+    new AllAttentionUNet(buildEncoder(encoder, inChannels), { inChannels, classes, space, channel });
 
-/** Every network there is, by the name the command line knows. */
-export const MODELS = {
-  rsu: { description: 'ResNeSt50 encoder, U-Net decoder', reference: PAPER, build: rsu(false, false) },
-  'rsu-s': { description: 'rsu with space attention', reference: PAPER, build: rsu(true, false) },
-  'rsu-c': { description: 'rsu with channel attention', reference: PAPER, build: rsu(false, true) },
-  'rsu-sc': { description: 'the All Attention U-Net', reference: PAPER, build: rsu(true, true) },
+const hrnet = (name: HRNetName): ModelEntry => ({
+  description: `HRNet of width ${HRNET[name]}, HRNetV2 head`,
+  reference: 'Wang et al., arXiv:1908.07919',
+  build: (options) => new HRNetSegmentation(name, options),
+});
+
+/** Networks that are not simply an encoder and a decoder. */
+const NAMED = {
+  unetplusplus: {
+    description: 'the original UNet++, 32 to 512 channels',
+    reference: 'Zhou et al., arXiv:1807.10165',
+    build: (options) => new NestedUNet(options),
+  },
+  'attention-unet': {
+    description: 'Attention U-Net, 64 to 1024 channels',
+    reference: 'Oktay et al., arXiv:1804.03999',
+    build: (options) => new AttentionUNet(options),
+  },
+  'hrnet-w18': hrnet('hrnet-w18'),
+  'hrnet-w32': hrnet('hrnet-w32'),
+  'hrnet-w48': hrnet('hrnet-w48'),
+  rsu: { description: 'ResNeSt50 encoder, U-Net decoder', reference: PAPER, build: rsu('resnest50', false, false) },
+  'rsu-s': { description: 'rsu with space attention', reference: PAPER, build: rsu('resnest50', true, false) },
+  'rsu-c': { description: 'rsu with channel attention', reference: PAPER, build: rsu('resnest50', false, true) },
+  'rsu-sc': { description: 'the All Attention U-Net', reference: PAPER, build: rsu('resnest50', true, true) },
 } as const satisfies Record<string, ModelEntry>;
 
-export type ModelName = keyof typeof MODELS;
+interface DecoderEntry {
+  title: string;
+  reference: string;
+  onto: (encoder: EncoderName) => (options: NetworkOptions) => Layer;
+}
 
-export const MODEL_NAMES = Object.keys(MODELS) as ModelName[];
+/** Decoders that every encoder of `ENCODER_NAMES` takes: together `<encoder>-<decoder>`. */
+const DECODERS = {
+  unet: {
+    title: 'U-Net',
+    reference: SMP,
+    onto:
+      (name) =>
+      ({ inChannels, classes }) => {
+        const encoder = buildEncoder(name, inChannels);
+        return new EncoderDecoder(encoder, new UNetDecoder(encoder.channels), classes);
+      },
+  },
+  unetplusplus: {
+    title: 'UNet++',
+    reference: SMP,
+    onto:
+      (name) =>
+      ({ inChannels, classes }) => {
+        const encoder = buildEncoder(name, inChannels);
+        return new EncoderDecoder(encoder, new UNetPlusPlusDecoder(encoder.channels), classes);
+      },
+  },
+  'all-attention': { title: 'all-attention', reference: PAPER, onto: (name) => rsu(name, true, true) },
+} as const satisfies Record<string, DecoderEntry>;
+
+type DecoderName = keyof typeof DECODERS;
+type ComposedName = `${EncoderName}-${DecoderName}`;
+
+export type ModelName = keyof typeof NAMED | ComposedName;
+
+const COMPOSED = Object.fromEntries(
+  ENCODER_NAMES.flatMap((encoder) =>
+    Object.entries<DecoderEntry>(DECODERS).map(([decoder, { title, reference, onto }]) => [
+      `${encoder}-${decoder}`,
+      { description: `${encoder} encoder, ${title} decoder`, reference, build: onto(encoder) },
+    ]),
+  ),
+) as Record<ComposedName, ModelEntry>;
+
+/** The nine networks that the paper compares, in the order of its Table I. */
+export const TABLE_I = [
+  'resnet50-unet',
+  'densenet121-unet',
+  'unetplusplus',
+  'attention-unet',
+  'hrnet-w48',
+  'rsu',
+  'rsu-s',
+  'rsu-c',
+  'rsu-sc',
+] as const satisfies ModelName[];
+
+/** Every network there is, by the name the command line knows. */
+export const MODELS: Readonly<Record<ModelName, ModelEntry>> = { ...NAMED, ...COMPOSED };
+
+/** Table I's networks first. */
+export const MODEL_NAMES = [...new Set<ModelName>([...TABLE_I, ...(Object.keys(MODELS) as ModelName[])])];
 
 export function isModelName(name: string): name is ModelName {
   return Object.hasOwn(MODELS, name);

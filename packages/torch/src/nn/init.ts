@@ -32,3 +32,16 @@ export function kaimingNormal_(weight: Tensor, mode: 'fanIn' | 'fanOut' = 'fanOu
     aten.normal_(weight, 0, Math.sqrt(2 / fans(weight)[mode])).dispose();
   });
 }
+
+/** Uniform with variance 2 / fan in (He et al. 2015, arXiv:1502.01852), for weights before a ReLU. */
+export function kaimingUniform_(weight: Tensor): void {
+  const bound = Math.sqrt(6 / fans(weight).fanIn);
+  uniform_(weight, -bound, bound);
+}
+
+/** Uniform with variance 2 / (fan in + fan out) (Glorot & Bengio 2010), for weights before no ReLU. */
+export function xavierUniform_(weight: Tensor): void {
+  const { fanIn, fanOut } = fans(weight);
+  const bound = Math.sqrt(6 / (fanIn + fanOut));
+  uniform_(weight, -bound, bound);
+}
