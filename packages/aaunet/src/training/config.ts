@@ -50,7 +50,7 @@ export const trainConfigSchema = z.strictObject({
   clipNorm: positive.nullable().default(1),
   precision: z.enum(['bf16', 'fp32']).default('bf16'),
   loss: section({ focalGamma: z.number().min(0).default(2) }),
-  /** Weights of the types are inverse to the root of their pixel counts, mean 1, capped; the background's is fixed. */
+  /** Weights of the types are inverse to the root of their pixel counts, the median type's 1, capped; the background's is fixed. */
   classWeights: section({
     background: positive.default(0.05),
     min: positive.default(0.5),
