@@ -4,8 +4,14 @@ import type { Dataset } from './dataset.js';
 import type { SliceCache } from './slice-cache.js';
 import { readSplits, splitByPatient, writeSplits, type Splits } from './splits.js';
 
+/** A folder that cannot be written to. */
+function isReadOnly(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && ['EACCES', 'EPERM', 'EROFS'].includes(String(error.code));
+}
+
 /**
- * The data set's splits.json; where there is none, one is drawn by patient and written.
+ * The data set's splits.json; where there is none, one is drawn by patient and written (not into a read-only folder: the
+ * same seed draws the same split again).
  *
  * @throws Error of one sentence if the patients do not allow a split in which every part has every type.
  */
@@ -27,6 +33,8 @@ export async function ensureSplits(dataset: Dataset, cache: SliceCache, seed: nu
       seed,
     },
   );
-  await writeSplits(dataset.folder, splits);
+  await writeSplits(dataset.folder, splits).catch((error: unknown) => {
+    if (!isReadOnly(error)) throw error;
+  });
   return splits;
 }

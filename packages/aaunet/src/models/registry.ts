@@ -146,9 +146,12 @@ export interface ModelSummary {
   gflop: number;
 }
 
-/** The registry with each network's size and cost. */
-export function listModels(): ModelSummary[] {
-  return MODEL_NAMES.map((name) => {
+/** Table I's networks and the others with a name of their own; encoders compose to several dozen more. */
+const FEATURED = [...new Set<ModelName>([...TABLE_I, ...(Object.keys(NAMED) as ModelName[]), 'resnet50-unetplusplus'])];
+
+/** Networks with their size and cost, which takes building each: the featured ones, or `all` that compose. */
+export function listModels({ all = false } = {}): ModelSummary[] {
+  return (all ? MODEL_NAMES : FEATURED).map((name) => {
     using network = buildModel(name).eval();
     const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
     const { description, reference } = MODELS[name];

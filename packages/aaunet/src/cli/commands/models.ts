@@ -8,10 +8,11 @@ export function addModels(program: Command, context: CliContext): void {
     .summary('list the networks')
     .description('Lists the networks with their parameters, cost of one 512x512 image and reference.')
     .option('--json', 'print JSON instead of a table')
+    .option('--all', 'every composition of an encoder and a decoder, not the featured networks alone')
     .addHelpText('after', '\nExample:\n  aaunet models --json')
-    .action(async ({ json }: { json?: true }) => {
+    .action(async ({ json, all }: { json?: true; all?: true }) => {
       const { listModels } = await import('../../models/registry.js');
-      const models = listModels();
+      const models = listModels({ all: all ?? false });
       if (json) {
         print(context, JSON.stringify(models, null, 2));
         return;
