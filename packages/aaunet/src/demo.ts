@@ -12,7 +12,7 @@ const FOLDER = 'demo';
 const DATA = join(FOLDER, 'phantoms');
 const RUN = join(FOLDER, 'run');
 const PREDICTION = join(FOLDER, 'prediction');
-const CASES = 32;
+const CASES = 48;
 const SIZE = 128;
 
 const started = Date.now();
