@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 
 import { LABELS, NETWORK_WINDOW } from '@aaunet/imaging';
 import { fromTypedArray, manualSeed, tidy } from '@aaunet/torch';

@@ -10,6 +10,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exportDispatch(env, exports);
   exportAutograd(env, exports);
   exportRuntime(env, exports);
+  installAllocator();
   return exports;
 }
 

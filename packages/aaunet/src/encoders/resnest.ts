@@ -115,14 +115,16 @@ export class ResNeSt extends Module implements Encoder {
   }
 
   forward(image: Tensor): Tensor[] {
-    const stem = tidy(() => aten.relu_(this.bn1.forward(this.conv1.forward(image))));
-    const features = [stem];
-    let output = this.maxpool.forward(stem);
-    for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) {
-      output = layer.forward(output);
-      features.push(output);
-    }
-    return features;
+    return tidy(() => {
+      const stem = aten.relu_(this.bn1.forward(this.conv1.forward(image)));
+      const features = [stem];
+      let output = this.maxpool.forward(stem);
+      for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) {
+        output = layer.forward(output);
+        features.push(output);
+      }
+      return features;
+    });
   }
 
   /** As timm: He's normal by fan out; the last normalisation of each block starts at zero, so that blocks start as identity. */

@@ -65,7 +65,7 @@ describe('gradients agree with finite differences in float64', () => {
     tidy(() => {
       const names = ['conv.weight', 'bn0.weight', 'fc1.weight', 'bn1.bias', 'fc2.weight'];
       const layer = new SplitAttention(4, 4);
-      expect(check(layer, (l, x) => l.forward(x!), [random(4, 4, 3, 3)], names)).toBeLessThan(TOLERANCE);
+      expect(check(layer, (l, x) => l.forward(x), [random(4, 4, 3, 3)], names)).toBeLessThan(TOLERANCE);
     });
   });
 
@@ -74,14 +74,14 @@ describe('gradients agree with finite differences in float64', () => {
       const names = ['skip.0.weight', 'gate.0.weight', 'skip.1.weight', 'psi.0.weight', 'psi.1.weight', 'psi.1.bias'];
       const layer = new SpaceAttention(4, 6);
       const inputs = [random(2, 4, 3, 4), random(2, 6, 3, 4)];
-      expect(check(layer, (l, skip, gate) => l.forward(skip!, gate!), inputs, names)).toBeLessThan(TOLERANCE);
+      expect(check(layer, (l, skip, gate) => l.forward(skip, gate), inputs, names)).toBeLessThan(TOLERANCE);
     });
   });
 
   it('ChannelAttention', () => {
     tidy(() => {
       const names = ['fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias'];
-      expect(check(new ChannelAttention(6), (l, x) => l.forward(x!), [random(2, 6, 3, 3)], names)).toBeLessThan(
+      expect(check(new ChannelAttention(6), (l, x) => l.forward(x), [random(2, 6, 3, 3)], names)).toBeLessThan(
         TOLERANCE,
       );
     });
@@ -91,7 +91,7 @@ describe('gradients agree with finite differences in float64', () => {
     tidy(() => {
       const names = ['0.weight', '1.weight', '1.bias'];
       const layer = new ConvNormReLU(3, 16);
-      expect(check(layer, (l, x) => l.forward(x!), [random(2, 3, 4, 4)], names)).toBeLessThan(TOLERANCE);
+      expect(check(layer, (l, x) => l.forward(x), [random(2, 3, 4, 4)], names)).toBeLessThan(TOLERANCE);
     });
   });
 });

@@ -48,14 +48,14 @@ describe.each(MODEL_NAMES)('%s', (name) => {
     [1, 96, 64],
   ])('gives logits of every class at the size of its input: %i x 3 x %i x %i', (batch, rows, columns) => {
     network.eval();
-    tidy(() =>
+    tidy(() => {
       noGrad(() => {
         const logits = network.forward(randn([batch, 3, rows, columns]));
         expect(logits.shape).toEqual([batch, CLASSES, rows, columns]);
         expect(logits.dtype).toBe('float32');
         expect(logits.toArray().every(Number.isFinite)).toBe(true);
-      }),
-    );
+      });
+    });
   });
 
   it('gives every parameter a finite gradient, moves running statistics, and leaves no tensor behind', () => {
@@ -80,6 +80,18 @@ describe.each(MODEL_NAMES)('%s', (name) => {
     network.zeroGrad();
     if (before) expect(statistics?.toArray()).not.toEqual(before);
     expect(memoryStats().tensors).toBe(tensors);
+  });
+
+  it('refuses to train on a single image, of which batch statistics cannot be taken, and stays usable', () => {
+    network.train();
+    expect(() => {
+      tidy(() => void network.forward(randn([1, 3, 32, 32])));
+    }).toThrow(/training needs more than one value a channel.*use a batch of at least 2/);
+    for (const [key, buffer] of network.namedBuffers())
+      expect(
+        tidy(() => buffer.toArray().every(Number.isFinite)),
+        key,
+      ).toBe(true);
   });
 
   it('answers the same in inference mode however often it is asked, and whatever else is in the batch', () => {

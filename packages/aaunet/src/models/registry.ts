@@ -174,7 +174,7 @@ function countOperations(network: Layer, size: number): number {
       return result;
     },
     () => {
-      tidy(() => noGrad(() => network.forward(zeros([1, 3, COUNTED_SIZE, COUNTED_SIZE]))));
+      tidy(() => noGrad(() => network.forward(zeros([1, 3, COUNTED_SIZE, COUNTED_SIZE])))).dispose();
     },
   );
   return operations;

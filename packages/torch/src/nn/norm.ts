@@ -3,7 +3,11 @@ import { aten } from '../operators.js';
 import { ones, zeros, type Tensor } from '../tensor.js';
 import { buffer, Layer, parameter } from './module.js';
 
-/** Batch normalisation over N, H, W (Ioffe & Szegedy 2015, arXiv:1502.03167) with running statistics for inference. */
+/**
+ * Batch normalisation over N, H, W (Ioffe & Szegedy 2015, arXiv:1502.03167) with running statistics for inference.
+ *
+ * @throws in training where a channel has one value alone: its variance would make the running one NaN for good.
+ */
 export class BatchNorm2d extends Layer {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -28,7 +32,13 @@ export class BatchNorm2d extends Layer {
   }
 
   override forward(input: Tensor): Tensor {
-    if (this.training) noGrad(() => this.num_batches_tracked.add_(1));
+    if (this.training) {
+      if (input.numel <= this.channels)
+        throw new RangeError(
+          `BatchNorm2d: training needs more than one value a channel, got [${input.shape.join(', ')}]; use a batch of at least 2.`,
+        );
+      noGrad(() => this.num_batches_tracked.add_(1));
+    }
     const { weight, bias, running_mean, running_var, training, momentum, eps } = this;
     return aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
   }
