@@ -12,7 +12,7 @@ export {
   setRngState,
 } from './runtime.js';
 export { keep, tidy } from './scope.js';
-export { loadTensors, saveTensors } from './tensor-file.js';
+export { loadStateFile, loadTensors, loadTorchCheckpoint, saveTensors } from './tensor-file.js';
 export {
   arange,
   cat,

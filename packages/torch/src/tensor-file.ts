@@ -1,3 +1,7 @@
+import { extname } from 'node:path';
+
+import { TorchCheckpoint } from './checkpoint/torch-checkpoint.js';
+import { aten } from './operators.js';
 import { SafetensorsFile, writeSafetensors, type SafetensorsDtype, type SafetensorsSource } from './safetensors.js';
 import { noGrad } from './autograd.js';
 import { empty, type Dtype, type Tensor } from './tensor.js';
@@ -59,4 +63,39 @@ export function loadTensors(path: string): { tensors: Map<string, Tensor>; metad
     tensors.set(name, tensor);
   }
   return { tensors, metadata: Object.fromEntries(file.metadata) };
+}
+
+/**
+ * Reads the tensors of a PyTorch checkpoint (`.pth`, `.pt`: a zip archive with a pickle) to the CPU, contiguous. The pickle is
+ * read as data by a reader that knows tensors and plain containers; nothing in it is executed.
+ *
+ * @throws in one sentence when the file is broken or wants more than that, before anything is allocated.
+ */
+export function loadTorchCheckpoint(path: string): Map<string, Tensor> {
+  using file = TorchCheckpoint.open(path);
+  const tensors = new Map<string, Tensor>();
+  for (const [name, entry] of file.tensors) {
+    using span = empty([entry.span], { dtype: entry.dtype });
+    file.read(entry, new Uint8Array(span.buffer()));
+    using view = aten.as_strided(span, entry.shape, entry.stride);
+    tensors.set(name, aten.clone(view, { memory_format: 'contiguous_format' }));
+  }
+  return tensors;
+}
+
+const READERS: Record<string, (path: string) => Map<string, Tensor>> = {
+  '.safetensors': (path) => loadTensors(path).tensors,
+  '.pth': loadTorchCheckpoint,
+  '.pt': loadTorchCheckpoint,
+};
+
+/**
+ * Reads a state dict by the kind of its file: `.safetensors`, or PyTorch's `.pth` and `.pt`.
+ *
+ * @throws in one sentence when the file is of another kind or broken.
+ */
+export function loadStateFile(path: string): Map<string, Tensor> {
+  const read = READERS[extname(path).toLowerCase()];
+  if (!read) throw new Error(`Expected weights in a ${Object.keys(READERS).join(', ')} file, got ${path}.`);
+  return read(path);
 }

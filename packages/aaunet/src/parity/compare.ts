@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 
-import { fromTypedArray, grad, loadTensors, noGrad, tidy, type Tensor } from '@aaunet/torch';
+import { fromTypedArray, grad, loadStateFile, noGrad, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { buildModel } from '../models/registry.js';
@@ -101,7 +101,7 @@ export function checkState(network: Layer, fixture: Pick<Fixture, 'model' | 'sta
 
 function setWeights(network: Layer, fixture: Fixture, path: string): void {
   if (fixture.weights !== undefined) {
-    network.loadStateDict(loadTensors(join(dirname(path), fixture.weights)).tensors);
+    network.loadStateDict(loadStateFile(join(dirname(path), fixture.weights)));
     return;
   }
   const values = fixture.state.map(([name, shape]) => [name, fromTypedArray(fill(name, shape), shape)] as const);

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 import { LABELS } from '@aaunet/imaging';
-import { fromTypedArray, loadTensors, manualSeed, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
+import { fromTypedArray, manualSeed, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW, clipGradNorm, constant, cyclic, type Schedule } from '@aaunet/torch/optim';
 
@@ -18,6 +18,7 @@ import { buildModel } from '../models/registry.js';
 import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
 import { SOFTWARE } from '../version.js';
+import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { classWeights } from './class-weights.js';
 import type { TrainConfig } from './config.js';
@@ -111,7 +112,8 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 
     manualSeed(config.seed);
     using network = buildModel(config.model);
-    if (config.init !== null) emit({ type: 'message', text: initialise(network, config.init) });
+    if (config.init !== null)
+      emit({ type: 'message', text: describeWeights(config.init, loadWeights(network, config.init)) });
     network.to({ device: config.device, memoryFormat: 'channels_last' });
     using optimizer = new AdamW(network.namedParameters(), config.optimizer);
     using weights = fromTypedArray(Float32Array.from(plan.weights), [plan.weights.length], { device: config.device });
@@ -276,23 +278,6 @@ async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
     throw new Error(
       `${run} was begun with another ${changed.map(([key]) => key).join(', ')}; resume it without these options, or start anew with another --out.`,
     );
-}
-
-/** Loads the weights of a whole network, or of its encoder alone, by name. Returns what was loaded. */
-function initialise(network: Layer, path: string): string {
-  const { tensors } = loadTensors(path);
-  try {
-    const own = network.stateDict();
-    const isEncoder = [...tensors.keys()].every((name) => !own.has(name));
-    const named = new Map([...tensors].map(([name, tensor]) => [isEncoder ? `encoder.${name}` : name, tensor]));
-    const report = network.loadStateDict(named, { strict: false });
-    const loaded = own.size - report.missing.length - report.mismatched.length;
-    if (loaded === 0)
-      throw new Error(`${path} has no weight that fits this network: expected names such as ${[...own.keys()][0]!}.`);
-    return `Loaded ${loaded} of ${own.size} tensors from ${path}; ${report.unexpected.length} there have no place here.`;
-  } finally {
-    for (const tensor of tensors.values()) tensor.dispose();
-  }
 }
 
 function orNull(value: number): number | null {
