@@ -10,7 +10,6 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exportDispatch(env, exports);
   exportAutograd(env, exports);
   exportRuntime(env, exports);
-  installAllocator();
   return exports;
 }
 
