@@ -1,31 +1,19 @@
-/** FNV-1a (32 bit) of a string: turns names into seeds. */
-export function hashSeed(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
-}
+import { fnv1a, mulberry32 } from '../random.js';
 
 /** Seeded generator (mulberry32) of the numbers from which a phantom is made: the same seed, the same head. */
 export class Random {
-  #state: number;
+  /** Uniform in [0, 1). */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.next = mulberry32(seed);
   }
 
   /** A generator for one named part, so that changing one part leaves the numbers of the others as they were. */
   static of(seed: number, part: string): Random {
-    const random = new Random((seed ^ hashSeed(part)) >>> 0);
+    const random = new Random((seed ^ fnv1a(part)) >>> 0);
     random.next();
     return random;
-  }
-
-  /** Uniform in [0, 1). */
-  next(): number {
-    const a = (this.#state = (this.#state + 0x6d2b79f5) | 0);
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
   range(low: number, high: number): number {
