@@ -16,6 +16,8 @@ export {
 export type { DicomStack, Vector3 } from './affine.js';
 export { fromCanonical, toCanonical } from './canonical.js';
 export type { AxisMap, Canonical } from './canonical.js';
+export { connectedComponents } from './components.js';
+export type { Components } from './components.js';
 export { toHuVolume, toLabelVolume } from './convert.js';
 export { crc32 } from './crc32.js';
 export type { DicomDataset, DicomElement } from './dicom/dataset.js';
