@@ -27,6 +27,7 @@ const datasetFileSchema = z.looseObject({
   patients: z.record(nameSchema, z.string().min(1).max(128)).optional(),
   annotated: z.array(z.enum(labelNames)).optional(),
   synthetic: z.boolean().optional(),
+  slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
 });
 
 /** One image and its label map. */
@@ -38,6 +39,11 @@ export interface DatasetCase {
   readonly label: string;
   /** Who was scanned: cases of one patient never lie in different parts of a split. */
   readonly patient: string;
+  /**
+   * Where slices are uneven, which NIfTI cannot say: the place of each slice's first voxel as the file stores them (LPS+,
+   * mm), so that surface distances and volumes are true.
+   */
+  readonly slicePositions?: readonly (readonly [number, number, number])[] | undefined;
 }
 
 /** A data set in nnU-Net v2's raw format. */
@@ -59,6 +65,8 @@ export interface DatasetDescription {
   readonly annotated: readonly LabelName[];
   readonly synthetic?: boolean | undefined;
   readonly description?: string | undefined;
+  /** Cases with uneven slices: the place of each slice's first voxel (LPS+, mm). */
+  readonly slicePositions?: Readonly<Record<string, readonly (readonly [number, number, number])[]>> | undefined;
 }
 
 /** Path of a case's image in a data set folder. @throws Error if the name could lead out of the folder. */
@@ -143,6 +151,7 @@ export async function readDataset(folder: string): Promise<Dataset> {
       image: imagePath(folder, name),
       label: labelPath(folder, name),
       patient: patients?.[name] ?? name,
+      ...(file.slicePositions?.[name] && { slicePositions: file.slicePositions[name] }),
     })),
     annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
     synthetic: file.synthetic ?? false,
@@ -151,7 +160,7 @@ export async function readDataset(folder: string): Promise<Dataset> {
 
 /** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
 export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
-  const { name, patients, annotated, synthetic, description: text } = description;
+  const { name, patients, annotated, synthetic, slicePositions, description: text } = description;
   Object.keys(patients).forEach(checkCaseName);
   await writeJsonAtomic(join(folder, 'dataset.json'), {
     name,
@@ -163,5 +172,6 @@ export async function writeDatasetFile(folder: string, description: DatasetDescr
     annotated,
     patients,
     ...(synthetic === undefined ? {} : { synthetic }),
+    ...(slicePositions === undefined ? {} : { slicePositions }),
   });
 }

@@ -9,15 +9,18 @@ import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import type { EmptyConvention } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
+import type { MissedConvention } from '../metrics/surface.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
-import { scoreCases } from './score.js';
+import { assessCases } from './assess-cases.js';
 
 export interface EvaluateOptions {
   readonly split?: 'train' | 'val' | 'test' | undefined;
   readonly empty?: EmptyConvention | undefined;
+  /** HD95 where only one of truth and prediction is empty. */
+  readonly missed?: MissedConvention | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -31,7 +34,7 @@ export function chosenCheckpoint(run: string): CheckpointName {
 
 /** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const { split = 'test', empty = 'nan', onProgress, signal } = options;
+  const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
   const config = await readRunConfig(run);
   const checkpoint = chosenCheckpoint(run);
   if (config.threads !== null) setNumThreads(config.threads);
@@ -42,9 +45,15 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
     using network = buildModel(config.model).eval();
     loadWeights(checkpointPath(run, checkpoint), network);
     network.to({ device: config.device, memoryFormat: 'channels_last' });
-    const annotated = dataset.annotated;
-    const scores = await scoreCases(network, cache, splits[split], { config, annotated, empty, onProgress, signal });
-    const evaluation = toEvaluation(scores, {
+    const { scores, assessment } = await assessCases(network, cache, splits[split], {
+      config,
+      dataset,
+      empty,
+      missed,
+      onProgress,
+      signal,
+    });
+    const context = {
       software: SOFTWARE,
       model: config.model,
       checkpoint,
@@ -53,7 +62,8 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       synthetic: dataset.synthetic,
       size: config.size,
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
-    });
+    };
+    const evaluation = toEvaluation(scores, context, assessment);
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;
   } finally {

@@ -17,7 +17,7 @@ export interface Estimate {
 /** Figures of one type by group and name: `overlap.pooledDice` and so on, see `FIGURES`. */
 export type FigureGroup = keyof typeof FIGURES;
 export type TypeSummary = {
-  readonly [G in FigureGroup]: { readonly [F in (typeof FIGURES)[G][number]]: Estimate };
+  readonly [G in FigureGroup]: Readonly<Record<(typeof FIGURES)[G][number], Estimate>>;
 };
 
 /** Every figure of a type, in groups. */
