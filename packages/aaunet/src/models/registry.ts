@@ -151,12 +151,15 @@ const FEATURED = [...new Set<ModelName>([...TABLE_I, ...(Object.keys(NAMED) as M
 
 /** Networks with their size and cost, which takes building each: the featured ones, or `all` that compose. */
 export function listModels({ all = false } = {}): ModelSummary[] {
-  return (all ? MODEL_NAMES : FEATURED).map((name) => {
-    using network = withoutInitialisation(() => buildModel(name)).eval();
-    const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
-    const { description, reference } = MODELS[name];
-    return { name, description, reference, parameters, gflop: countOperations(network, 512) / 1e9 };
-  });
+  return (all ? MODEL_NAMES : FEATURED).map(summarizeModel);
+}
+
+/** A network's size and cost, which takes building it. @throws naming the networks there are when there is none of that name. */
+export function summarizeModel(name: string): ModelSummary {
+  using network = withoutInitialisation(() => buildModel(name)).eval();
+  const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
+  const { description, reference } = MODELS[name as ModelName];
+  return { name, description, reference, parameters, gflop: countOperations(network, 512) / 1e9 };
 }
 
 /** Pixels a side at which operations are counted before they are scaled: convolutions grow with the area. */

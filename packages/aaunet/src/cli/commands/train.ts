@@ -102,14 +102,9 @@ export class TrainProgress {
   }
 }
 
-export function addTrain(program: Command, context: CliContext): void {
-  program
-    .command('train')
-    .argument('<data>', "data set in nnU-Net's raw format")
-    .summary('train a network')
-    .description('Trains a network and writes a run folder. Ctrl-C stops it with a checkpoint; --resume continues.')
-    .requiredOption('--out <run>', 'run folder')
-    .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)')
+/** The options that say how to train, whatever the network. */
+export function addTrainOptions(command: Command): Command {
+  return command
     .option('--config <file>', 'configuration (JSON); the options here go over it')
     .option('--epochs <n>', 'epochs', integerOf(1))
     .option('--max-steps <n>', 'end after so many steps', integerOf(1))
@@ -118,9 +113,20 @@ export function addTrain(program: Command, context: CliContext): void {
     .option('--device <device>', 'cpu or cuda')
     .option('--precision <type>', 'bf16 or fp32')
     .option('--threads <n>', 'CPU threads', integerOf(1))
+    .option('--seed <n>', 'random seed', integerOf(0));
+}
+
+export function addTrain(program: Command, context: CliContext): void {
+  const command = program
+    .command('train')
+    .argument('<data>', "data set in nnU-Net's raw format")
+    .summary('train a network')
+    .description('Trains a network and writes a run folder. Ctrl-C stops it with a checkpoint; --resume continues.')
+    .requiredOption('--out <run>', 'run folder')
+    .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)');
+  addTrainOptions(command)
     .option('--resume', "continue from the run's last checkpoint")
     .option('--init <weights>', 'start from these weights (.safetensors or .pth)')
-    .option('--seed <n>', 'random seed', integerOf(0))
     .addHelpText('after', '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10')
     .action(async (data: string, flags: TrainFlags) => {
       const config = await configFromFlags(data, flags);
