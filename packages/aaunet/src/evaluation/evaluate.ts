@@ -59,6 +59,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       split,
       synthetic: dataset.synthetic,
       size: config.size,
+      patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     });
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;
