@@ -42,8 +42,9 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
     using network = buildModel(config.model).eval();
     loadWeights(checkpointPath(run, checkpoint), network);
     network.to({ device: config.device, memoryFormat: 'channels_last' });
-    const annotated = dataset.annotated;
-    const scores = await scoreCases(network, cache, splits[split], { config, annotated, empty, onProgress, signal });
+    const { annotated, untyped } = dataset;
+    const settings = { config, annotated, untyped, empty, onProgress, signal };
+    const scores = await scoreCases(network, cache, splits[split], settings);
     const evaluation = toEvaluation(scores, {
       software: SOFTWARE,
       model: config.model,
