@@ -13,6 +13,13 @@ export { evaluateRun, type EvaluateOptions } from './evaluation/evaluate.js';
 export { loadEngine, type EngineOptions, type SegmentationEngine } from './inference/engine.js';
 export { predict, type PredictOptions, type PredictResult } from './inference/predict.js';
 export { focalLoss } from './losses/focal.js';
+export {
+  candidateClasses,
+  focalCriterion,
+  partialFocalLoss,
+  type CandidateClasses,
+  type Criterion,
+} from './losses/partial-focal.js';
 export { AllAttentionUNet } from './models/all-attention-unet.js';
 export { AttentionUNet } from './models/attention-unet.js';
 export { EncoderDecoder, type Decoder } from './models/encoder-decoder.js';

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { bootstrapIntervals, groupBy } from '../metrics/bootstrap.js';
+import type { Evaluation } from '../metrics/evaluation-report.js';
 import { readJson } from '../schema-errors.js';
 import { SOFTWARE } from '../version.js';
 import { annotatedTypes, checkComparable, type ComparedRun } from './compared-run.js';
@@ -61,20 +63,44 @@ export function compareRuns(runs: readonly ComparedRun[], paper: PaperFigures = 
 
 function compareOne(run: ComparedRun, types: readonly string[], paper: PaperFigures): ComparedNetwork {
   const { evaluation, parameters, gflop, steps, trainSecondsPerImage } = run;
+  const patients = groupBy(evaluation.perCase, ({ patient }) => patient);
+  // The same draws of patients for every network: their intervals may be compared.
+  const intervals = bootstrapIntervals(patients, (sample) => {
+    const scores = types.map((type) => pooledDice(sample.flat(), type));
+    return [...scores, mean(scores)];
+  });
+  const [ofMean, ...ofTypes] = [intervals.at(-1)!, ...intervals.slice(0, -1)].map(
+    ({ value, low, high }): ComparedScore => ({ dice: orNull(value), low: orNull(low), high: orNull(high) }),
+  );
   return {
     model: evaluation.model,
     run: run.run,
-    types: Object.fromEntries(types.map((type) => [type, scoreOf(type)])),
-    mean: { dice: evaluation.mean.pooled.dice, low: null, high: null },
+    types: Object.fromEntries(types.map((type, i) => [type, ofTypes[i]!])),
+    mean: ofMean!,
     ...{ parameters, gflop, steps, trainSecondsPerImage },
-    inferSecondsPerImage: null,
+    inferSecondsPerImage: evaluation.secondsPerImage,
     paper: paper[evaluation.model] ?? null,
   };
+}
 
-  function scoreOf(type: string): ComparedScore {
-    const dice = evaluation.classes.find(({ name }) => name === type)?.pooled.dice ?? null;
-    return { dice, low: null, high: null };
+/** Dice of a type over the pooled voxels of cases; NaN where neither truth nor prediction has any. */
+function pooledDice(cases: Evaluation['perCase'], type: string): number {
+  let [both, sum] = [0, 0];
+  for (const { types } of cases) {
+    const counts = types.find(({ name }) => name === type);
+    both += counts?.intersection ?? 0;
+    sum += (counts?.truth ?? 0) + (counts?.predicted ?? 0);
   }
+  return (2 * both) / sum;
+}
+
+function mean(scores: readonly number[]): number {
+  const known = scores.filter((score) => !Number.isNaN(score));
+  return known.reduce((sum, score) => sum + score, 0) / known.length;
+}
+
+function orNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
 }
 
 /** Reads a file of figures to stand beside ours. @throws Error of one sentence if it is not as `paperSchema` says. */

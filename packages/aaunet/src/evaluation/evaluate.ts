@@ -49,8 +49,11 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
     using network = loadRunNetwork(run, config);
-    const annotated = dataset.annotated;
-    const scores = await scoreCases(network, cache, splits[split], { config, annotated, empty, onProgress, signal });
+    const { annotated, untyped } = dataset;
+    const settings = { config, annotated, untyped, empty, onProgress, signal };
+    const started = performance.now();
+    const scores = await scoreCases(network, cache, splits[split], settings);
+    const seconds = (performance.now() - started) / 1000;
     const evaluation = toEvaluation(scores, {
       software: SOFTWARE,
       model: config.model,
@@ -59,6 +62,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       split,
       synthetic: dataset.synthetic,
       size: config.size,
+      secondsPerImage: scores.sliceCount > 0 ? seconds / scores.sliceCount : null,
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     });
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);

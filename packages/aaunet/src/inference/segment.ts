@@ -1,5 +1,5 @@
 import type { HuWindow } from '@aaunet/imaging';
-import { aten, autocast, noGrad, tidy, type Tensor } from '@aaunet/torch';
+import { aten, autocast, cat, fromTypedArray, noGrad, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { windowed } from '../transforms/window.js';
@@ -12,22 +12,46 @@ export function mixedPrecision<R>(device: string, precision: Precision, body: ()
   return autocast({ device: type, dtype: 'bfloat16', enabled: precision === 'bf16' }, body);
 }
 
+export interface SegmentSettings {
+  readonly window: HuWindow;
+  readonly device: string;
+  readonly precision: Precision;
+  /** Types that the network was not taught: their probability is background's, as it was in training. */
+  readonly unmarked?: readonly number[] | undefined;
+}
+
+/**
+ * The likeliest class of every pixel, the unmarked types counted as background.
+ *
+ * @param logits N x C x H x W
+ * @returns N x H x W, int64
+ */
+export function likeliestClass(logits: Tensor, unmarked: readonly number[] = []): Tensor {
+  if (unmarked.length === 0) return aten.argmax(logits, 1);
+  return tidy(() => {
+    const indices = (of: readonly number[]): Tensor =>
+      fromTypedArray(BigInt64Array.from(of, BigInt), [of.length], { device: logits.device });
+    const classes = Array.from({ length: logits.size(1) }, (_, id) => id);
+    const marked = classes.filter((id) => id > 0 && !unmarked.includes(id));
+    const pick = (of: readonly number[]): Tensor => aten.index_select(logits, 1, indices(of)).to('float32');
+    const background = aten.logsumexp(pick([0, ...unmarked]), [1], true);
+    const winner = aten.argmax(marked.length === 0 ? background : cat([background, pick(marked)], 1), 1);
+    return aten.take(indices([0, ...marked]), winner);
+  });
+}
+
 /**
  * Labels of a batch of slices: window, network, the likeliest class of every pixel.
  *
  * @param hu N x 3 x S x S HU on the CPU, S a multiple of 32
  * @returns N x S x S, uint8, on the CPU
  */
-export function segmentSlices(
-  network: Layer,
-  hu: Tensor,
-  options: { window: HuWindow; device: string; precision: Precision },
-): Tensor {
+export function segmentSlices(network: Layer, hu: Tensor, options: SegmentSettings): Tensor {
   return tidy(() =>
     noGrad(() => {
       const image = windowed(hu.to({ device: options.device }), options.window).contiguous('channels_last');
       const logits = mixedPrecision(options.device, options.precision, () => network.forward(image));
-      return aten.argmax(logits, 1).to('uint8').cpu().contiguous();
+      return likeliestClass(logits, options.unmarked).to('uint8').cpu().contiguous();
     }),
   );
 }
