@@ -53,11 +53,13 @@ export async function configFromFlags(data: string, flags: TrainFlags): Promise<
 /** Shows the events of a training as two bars (preparing the data, training) and lines that stay. */
 export class TrainProgress {
   private readonly prepare: Progress;
+  private readonly download: Progress;
   private steps: Progress | undefined;
   private isPreparing = false;
 
   constructor(private readonly context: CliContext) {
     this.prepare = new Progress({ label: 'prepare', total: 0, unit: 'cases', stream: context.stderr });
+    this.download = new Progress({ label: 'download', total: 0, unit: 'MB', stream: context.stderr });
   }
 
   show(event: TrainEvent): void {
@@ -66,6 +68,10 @@ export class TrainProgress {
       case 'prepare':
         this.isPreparing = true;
         this.prepare.update(event.done, '', event.total);
+        break;
+      case 'download':
+        this.download.update(Math.round(event.done / 1e6), '', Math.round(event.total / 1e6));
+        if (event.done === event.total) this.download.finish();
         break;
       case 'start':
         if (this.isPreparing) this.prepare.finish();
@@ -93,6 +99,7 @@ export class TrainProgress {
 
   abandon(): void {
     this.prepare.abandon();
+    this.download.abandon();
     this.steps?.abandon();
   }
 
@@ -126,7 +133,10 @@ export function addTrain(program: Command, context: CliContext): void {
     .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)');
   addTrainOptions(command)
     .option('--resume', "continue from the run's last checkpoint")
-    .option('--init <weights>', 'start from these weights (.safetensors or .pth)')
+    .option(
+      '--init <weights>',
+      'start from these weights: a .safetensors or .pth file, or a name such as timm/resnest50d.in1k',
+    )
     .addHelpText('after', '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10')
     .action(async (data: string, flags: TrainFlags) => {
       const config = await configFromFlags(data, flags);
