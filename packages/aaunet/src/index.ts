@@ -1,6 +1,7 @@
 export { replaceFile, replaceFolder, writeFileAtomic, writeJsonAtomic } from './atomic.js';
+export { UNKNOWN_LABEL, unmarkedTypes, type Annotation } from './datasets/annotation.js';
 export { readDataset, writeDatasetFile } from './datasets/dataset.js';
-export type { Dataset, DatasetCase, DatasetDescription } from './datasets/dataset.js';
+export type { Dataset, DatasetCase, DatasetDescription, Lineage } from './datasets/dataset.js';
 export { ensureSplits } from './datasets/ensure-splits.js';
 export { sampleEpoch } from './datasets/sampler.js';
 export type { CaseCounts, SamplerOptions, SliceRef } from './datasets/sampler.js';

@@ -13,6 +13,13 @@ export { evaluateRun, type EvaluateOptions } from './evaluation/evaluate.js';
 export { loadEngine, type EngineOptions, type SegmentationEngine } from './inference/engine.js';
 export { predict, type PredictOptions, type PredictResult } from './inference/predict.js';
 export { focalLoss } from './losses/focal.js';
+export {
+  candidateClasses,
+  focalCriterion,
+  partialFocalLoss,
+  type CandidateClasses,
+  type Criterion,
+} from './losses/partial-focal.js';
 export { AllAttentionUNet } from './models/all-attention-unet.js';
 export { AttentionUNet } from './models/attention-unet.js';
 export { EncoderDecoder, type Decoder } from './models/encoder-decoder.js';
@@ -29,4 +36,9 @@ export {
   type NetworkOptions,
 } from './models/registry.js';
 export { train, type TrainEvent, type TrainOptions, type TrainResult } from './training/train.js';
+export { compareRuns, readPaperFigures, type Comparison, type PaperFigures } from './comparison/comparison.js';
+export { readComparedRun, type ComparedRun } from './comparison/compared-run.js';
+export { formatComparison, type TableFormat } from './comparison/format.js';
+export { reproduce, type ReproduceEvent, type ReproduceOptions, type ReproduceResult } from './comparison/reproduce.js';
+export { locateWeights } from './weights/hub.js';
 export { describeWeights, loadWeights, type WeightsReport } from './weights/load-weights.js';

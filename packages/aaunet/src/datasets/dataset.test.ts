@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,7 +53,28 @@ describe('readDataset', () => {
     expect(dataset.cases.map(({ patient }) => patient)).toEqual(['p', 'p']);
   });
 
+  it('reads what a data set leaves open, and where its cases come from', async () => {
+    expect(await read(valid)).toMatchObject({ untyped: [], hasUnknown: false });
+    await writeDatasetFile(folder, {
+      name: 'x',
+      patients: { a: 'p', b: 'p' },
+      annotated: ['ICH'],
+      untyped: ['SDH', 'EDH'],
+      hasUnknown: true,
+      lineage: { b: { source: 'rsna-2019', patient: 'ID_1', study: 'ID_2' } },
+    });
+    const dataset = await readDataset(folder);
+    expect(dataset).toMatchObject({ annotated: ['ICH'], untyped: ['SDH', 'EDH'], hasUnknown: true });
+    expect(dataset.cases.map(({ lineage }) => lineage?.study)).toEqual([undefined, 'ID_2']);
+    // nnU-Net v2 wants its "ignore" to be the highest number, without a gap.
+    const { labels } = JSON.parse(await readFile(join(folder, 'dataset.json'), 'utf8')) as typeof valid;
+    expect(Object.values(labels)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(Object.keys(labels).at(-1)).toBe('ignore');
+  });
+
   it.each([
+    ['an "untyped" without the label for it', { ...valid, untyped: ['SDH'] }, 'do not list "ignore" as 8'],
+    ['an "ignore" with another number', { ...valid, labels: { background: 0, ICH: 1, ignore: 2 } }, 'found ignore 2'],
     ['labels with other numbers', { ...valid, labels: { background: 0, SDH: 1 } }, 'SDH 1'],
     ['labels of other kinds', { ...valid, labels: { background: 0, liver: 1 } }, 'liver 1'],
     ['a missing case', { ...valid, numTraining: 3 }, 'Expected 3 cases'],

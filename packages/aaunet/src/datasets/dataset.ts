@@ -4,6 +4,7 @@ import { LABELS, type LabelName } from '@aaunet/imaging';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../atomic.js';
 import { readJson } from '../schema-errors.js';
+import { UNKNOWN_LABEL, UNKNOWN_NAME, type Annotation } from './annotation.js';
 
 const FILE_ENDING = '.nii.gz';
 
@@ -14,6 +15,16 @@ const labelNames = LABELS.map(({ name }) => name) as [LabelName, ...LabelName[]]
 const nameSchema = z
   .string()
   .regex(CASE_NAME, 'expected letters, digits, ".", "_", "+" or "-", starting with a letter or digit');
+
+/** Where a case comes from, as far as its ids say: what tells that two data sets hold the same scan. */
+const lineageSchema = z.strictObject({
+  /** The collection that the ids belong to, such as "rsna-2019". */
+  source: z.string().min(1).max(64),
+  patient: z.string().min(1).max(128).optional(),
+  study: z.string().min(1).max(128).optional(),
+});
+
+export type Lineage = z.output<typeof lineageSchema>;
 
 /** dataset.json: nnU-Net v2's keys (others of its keys are kept out of our way) and ours. */
 const datasetFileSchema = z.looseObject({
@@ -26,6 +37,8 @@ const datasetFileSchema = z.looseObject({
   file_ending: z.literal(FILE_ENDING),
   patients: z.record(nameSchema, z.string().min(1).max(128)).optional(),
   annotated: z.array(z.enum(labelNames)).optional(),
+  untyped: z.array(z.enum(labelNames)).optional(),
+  lineage: z.record(nameSchema, lineageSchema).optional(),
   synthetic: z.boolean().optional(),
   slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
 });
@@ -44,15 +57,14 @@ export interface DatasetCase {
    * mm), so that surface distances and volumes are true.
    */
   readonly slicePositions?: readonly (readonly [number, number, number])[] | undefined;
+  readonly lineage?: Lineage | undefined;
 }
 
 /** A data set in nnU-Net v2's raw format. */
-export interface Dataset {
+export interface Dataset extends Annotation {
   readonly folder: string;
   readonly name: string;
   readonly cases: readonly DatasetCase[];
-  /** Types that the data set marks at all; the others are "not annotated", never "negative". */
-  readonly annotated: readonly LabelName[];
   /** True for phantoms. */
   readonly synthetic: boolean;
 }
@@ -62,7 +74,14 @@ export interface DatasetDescription {
   readonly name: string;
   /** Case to patient. */
   readonly patients: Readonly<Record<string, string>>;
+  /** Types that the data set marks at all; the others are "not annotated", never "negative". */
   readonly annotated: readonly LabelName[];
+  /** Types that a voxel labelled 8 ("ignore") may be; none: it may be anything. */
+  readonly untyped?: readonly LabelName[] | undefined;
+  /** Whether the label maps hold the label 8. */
+  readonly hasUnknown?: boolean | undefined;
+  /** Case to where it comes from. */
+  readonly lineage?: Readonly<Record<string, Lineage>> | undefined;
   readonly synthetic?: boolean | undefined;
   readonly description?: string | undefined;
   /** Cases with uneven slices: the place of each slice's first voxel (LPS+, mm). */
@@ -94,12 +113,18 @@ async function listFolder(folder: string): Promise<string[]> {
   }
 }
 
+const KNOWN_LABELS: ReadonlyMap<string, number> = new Map([
+  ['background', 0],
+  ...LABELS.map(({ name, id }) => [name, id] as const),
+  [UNKNOWN_NAME, UNKNOWN_LABEL],
+]);
+
 /** nnU-Net numbers labels freely; ours are fixed, and a silent mix-up would train on the wrong types. */
 function checkLabels(labels: Readonly<Record<string, number>>, path: string): LabelName[] {
   for (const [name, id] of Object.entries(labels)) {
-    const expected = name === 'background' ? 0 : LABELS.find((label) => label.name === name)?.id;
+    const expected = KNOWN_LABELS.get(name);
     if (expected !== id) {
-      const known = `background 0, ${LABELS.map((label) => `${label.name} ${label.id}`).join(', ')}`;
+      const known = [...KNOWN_LABELS].map(([label, number]) => `${label} ${number}`).join(', ');
       throw new Error(`Expected labels among ${known} in ${path}, found ${name} ${id}; renumber the label maps first.`);
     }
   }
@@ -117,6 +142,12 @@ export async function readDataset(folder: string): Promise<Dataset> {
   const labels = checkLabels(file.labels, path);
   const foreign = file.annotated?.find((name) => !labels.includes(name));
   if (foreign) throw new Error(`${path} calls ${foreign} annotated, but its "labels" do not list it; add it there.`);
+  const hasUnknown = UNKNOWN_NAME in file.labels;
+  if (file.untyped && !hasUnknown) {
+    throw new Error(
+      `${path} has "untyped", but its "labels" do not list "${UNKNOWN_NAME}" as ${UNKNOWN_LABEL}; add it there.`,
+    );
+  }
 
   const images = await listFolder(join(folder, 'imagesTr'));
   const labelFiles = new Set(await listFolder(join(folder, 'labelsTr')));
@@ -136,9 +167,10 @@ export async function readDataset(folder: string): Promise<Dataset> {
   if (unlabelled)
     throw new Error(`Expected a label map ${labelPath(folder, unlabelled)} beside the image, found none.`);
 
-  const { patients } = file;
+  const { patients, lineage } = file;
+  const known = new Set(names);
   if (patients) {
-    const stranger = Object.keys(patients).find((name) => !names.includes(name));
+    const stranger = Object.keys(patients).find((name) => !known.has(name));
     if (stranger) throw new Error(`"patients" in ${path} names the case ${stranger}, which has no image; remove it.`);
     const orphan = names.find((name) => !Object.hasOwn(patients, name));
     if (orphan) throw new Error(`"patients" in ${path} names no patient for the case ${orphan}; add one.`);
@@ -152,25 +184,31 @@ export async function readDataset(folder: string): Promise<Dataset> {
       label: labelPath(folder, name),
       patient: patients?.[name] ?? name,
       ...(file.slicePositions?.[name] && { slicePositions: file.slicePositions[name] }),
+      ...(lineage && Object.hasOwn(lineage, name) && { lineage: lineage[name] }),
     })),
     annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
+    untyped: LABELS.map(({ name }) => name).filter((name) => file.untyped?.includes(name)),
+    hasUnknown,
     synthetic: file.synthetic ?? false,
   };
 }
 
 /** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
 export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
-  const { name, patients, annotated, synthetic, slicePositions, description: text } = description;
+  const { name, patients, annotated, untyped = [], lineage, synthetic, slicePositions } = description;
+  const text = description.description;
   Object.keys(patients).forEach(checkCaseName);
   await writeJsonAtomic(join(folder, 'dataset.json'), {
     name,
     ...(text === undefined ? {} : { description: text }),
     channel_names: { 0: 'CT' },
-    labels: { background: 0, ...Object.fromEntries(LABELS.map((label) => [label.name, label.id])) },
+    labels: Object.fromEntries([...KNOWN_LABELS].filter(([label]) => label !== UNKNOWN_NAME || description.hasUnknown)),
     numTraining: Object.keys(patients).length,
     file_ending: FILE_ENDING,
     annotated,
+    ...(untyped.length > 0 && { untyped }),
     patients,
+    ...(lineage === undefined ? {} : { lineage }),
     ...(synthetic === undefined ? {} : { synthetic }),
     ...(slicePositions === undefined ? {} : { slicePositions }),
   });

@@ -1,5 +1,6 @@
 import { LABELS } from '@aaunet/imaging';
 
+import { UNKNOWN_LABEL, UNKNOWN_NAME } from './annotation.js';
 import type { Dataset } from './dataset.js';
 import type { SliceCache } from './slice-cache.js';
 import { readSplits, splitByPatient, writeSplits, type Splits } from './splits.js';
@@ -18,10 +19,11 @@ function isReadOnly(error: unknown): boolean {
 export async function ensureSplits(dataset: Dataset, cache: SliceCache, seed: number): Promise<Splits> {
   const existing = await readSplits(dataset);
   if (existing) return existing;
+  const kinds = [...LABELS, { id: UNKNOWN_LABEL, name: UNKNOWN_NAME }];
   const labelsPerCase = Object.fromEntries(
     cache.cases.map(({ name, counts }) => [
       name,
-      LABELS.filter(({ id }) => counts.some((slice) => (slice[id] ?? 0) > 0)).map((label) => label.name),
+      kinds.filter(({ id }) => counts.some((slice) => (slice[id] ?? 0) > 0)).map(({ name: kind }) => kind),
     ]),
   );
   const splits = splitByPatient(
@@ -29,7 +31,7 @@ export async function ensureSplits(dataset: Dataset, cache: SliceCache, seed: nu
     {
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
       labelsPerCase,
-      annotated: dataset.annotated,
+      annotated: dataset.hasUnknown ? [...dataset.annotated, UNKNOWN_NAME] : dataset.annotated,
       seed,
     },
   );

@@ -27,7 +27,14 @@ const indexSchema = z.strictObject({
     z.strictObject({
       name: z.string(),
       /** Pixels of every label (index = label id) in every slice. */
-      counts: z.array(z.array(z.int().nonnegative()).length(CLASS_COUNT)).min(1),
+      counts: z
+        .array(
+          z
+            .array(z.int().nonnegative())
+            .min(CLASS_COUNT)
+            .max(CLASS_COUNT + 1),
+        )
+        .min(1),
     }),
   ),
 });
@@ -86,10 +93,15 @@ async function cacheFolder(dataset: Dataset, { size, fallback }: SliceCacheOptio
   return join(fallback, key);
 }
 
-function countLabels(labels: Uint8Array, slices: number): number[][] {
+/** Labels that the data set's label maps may hold, background and (last) unknown type included. */
+function labelCount({ hasUnknown }: Dataset): number {
+  return hasUnknown ? CLASS_COUNT + 1 : CLASS_COUNT;
+}
+
+function countLabels(labels: Uint8Array, slices: number, classes: number): number[][] {
   const sliceSize = labels.length / slices;
   return Array.from({ length: slices }, (_, k) => {
-    const counts = new Array<number>(CLASS_COUNT).fill(0);
+    const counts = new Array<number>(classes).fill(0);
     for (const label of labels.subarray(k * sliceSize, (k + 1) * sliceSize)) counts[label]!++;
     return counts;
   });
@@ -103,9 +115,10 @@ function bytesOf({ data }: Volume): Uint8Array {
 async function preprocessCase(
   entry: DatasetCase,
   size: number,
+  classes: number,
 ): Promise<{ image: Volume<Int16Array>; labels: Volume<Uint8Array> }> {
   const image = toCanonical(toHuVolume((await readNiftiFile(entry.image)).volume)).volume;
-  const labels = toCanonical(toLabelVolume((await readNiftiFile(entry.label)).volume)).volume;
+  const labels = toCanonical(toLabelVolume((await readNiftiFile(entry.label)).volume, classes)).volume;
   for (const axis of ['slices', 'rows', 'columns'] as const) {
     if (image[axis] !== labels[axis]) {
       throw new Error(`Expected ${entry.label} to have ${image[axis]} ${axis} like its image, found ${labels[axis]}.`);
@@ -117,13 +130,18 @@ async function preprocessCase(
 }
 
 /** Counts of a case whose files are already there (an interrupted run left them), else undefined. */
-async function recountCase(folder: string, name: string, size: number): Promise<number[][] | undefined> {
+async function recountCase(
+  folder: string,
+  name: string,
+  size: number,
+  classes: number,
+): Promise<number[][] | undefined> {
   try {
     const labels = await readFile(join(folder, `${name}.u8`));
     const slices = labels.length / size ** 2;
     const image = await stat(join(folder, `${name}.i16`));
     if (!Number.isInteger(slices) || slices < 1 || image.size !== 2 * labels.length) return undefined;
-    return countLabels(labels, slices);
+    return countLabels(labels, slices, classes);
   } catch {
     return undefined;
   }
@@ -132,13 +150,14 @@ async function recountCase(folder: string, name: string, size: number): Promise<
 async function buildCache(folder: string, dataset: Dataset, options: SliceCacheOptions): Promise<CacheIndex> {
   const { size, onProgress, signal } = options;
   await mkdir(folder, { recursive: true });
+  const classes = labelCount(dataset);
   const cases: CacheIndex['cases'] = [];
   for (const [index, entry] of dataset.cases.entries()) {
     signal?.throwIfAborted();
-    let counts = await recountCase(folder, entry.name, size);
+    let counts = await recountCase(folder, entry.name, size, classes);
     if (!counts) {
-      const { image, labels } = await preprocessCase(entry, size);
-      counts = countLabels(labels.data, labels.slices);
+      const { image, labels } = await preprocessCase(entry, size, classes);
+      counts = countLabels(labels.data, labels.slices, classes);
       // Labels last: a case with a label file is complete.
       await writeFileAtomic(join(folder, `${entry.name}.i16`), bytesOf(image));
       await writeFileAtomic(join(folder, `${entry.name}.u8`), bytesOf(labels));

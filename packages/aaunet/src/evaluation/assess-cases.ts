@@ -4,6 +4,7 @@ import { CLASS_COUNT, type LabelName } from '@aaunet/imaging';
 import { tidy } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
+import { unmarkedTypes, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { inBatches, loadBatches } from '../datasets/loader.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
@@ -17,6 +18,7 @@ import type { MissedConvention } from '../metrics/surface.js';
 import type { TrainConfig } from '../training/config.js';
 import { caseGeometry } from './case-geometry.js';
 import { keepCasePicture, type CasePicture } from './case-picture.js';
+import { leaveOutUnknown } from './score.js';
 
 export interface AssessOptions {
   readonly config: Pick<TrainConfig, 'batch' | 'window' | 'device' | 'precision'>;
@@ -32,6 +34,8 @@ export interface AssessedCases {
   readonly scores: SegmentationScores;
   readonly assessment: Assessment;
   readonly pictures: readonly CasePicture[];
+  /** Time that the network took, without the metrics. */
+  readonly seconds: number;
 }
 
 /** Below this a probability says no more than "no": such pixels would drown a type's calibration in background. */
@@ -49,20 +53,23 @@ class SplitCalibration {
     const labels = new Uint8Array(pixels);
     const largest = new Float32Array(CLASS_COUNT);
     for (let pixel = 0; pixel < pixels; pixel++) {
+      // Where the truth is not known nothing comes true or fails.
+      const isKnown = truth[pixel] !== UNKNOWN_LABEL;
       let best = 0;
       for (let label = 0; label < CLASS_COUNT; label++) {
         const probability = probabilities[label * pixels + pixel]!;
         if (probability > probabilities[best * pixels + pixel]!) best = label;
         if (probability > largest[label]!) largest[label] = probability;
         const isTrue = truth[pixel] === label;
-        if (label > 0 && (isTrue || probability >= NEGLIGIBLE)) this.types[label]!.add(probability, isTrue);
+        if (isKnown && label > 0 && (isTrue || probability >= NEGLIGIBLE)) this.types[label]!.add(probability, isTrue);
       }
+      labels[pixel] = best;
+      if (!isKnown) continue;
       const lesion = 1 - probabilities[pixel]!;
       if (truth[pixel] !== 0 || lesion >= NEGLIGIBLE) this.types[0]!.add(lesion, truth[pixel] !== 0);
       const confidence = probabilities[best * pixels + pixel]!;
       this.pixels.add(confidence, truth[pixel] === best);
       if (truth[pixel] !== 0 || best !== 0) this.lesions.add(confidence, truth[pixel] === best);
-      labels[pixel] = best;
     }
     return { labels, largest };
   }
@@ -104,6 +111,7 @@ export async function assessCases(
   const slices = cases.flatMap((name) =>
     Array.from({ length: cache.sliceCount(name) }, (_, slice) => ({ case: name, slice })),
   );
+  const settings = { ...config, unmarked: unmarkedTypes(dataset) };
   const dice = new DiceAccumulator(annotated, empty);
   const calibration = new SplitCalibration();
   const lesionConfusion = emptyConfusion();
@@ -112,6 +120,7 @@ export async function assessCases(
   const pixels = cache.size ** 2;
   let open: OpenCase | undefined;
   let done = 0;
+  let seconds = 0;
 
   const close = async ({ name, ...collected }: OpenCase): Promise<void> => {
     const entry = dataset.cases.find((candidate) => candidate.name === name)!;
@@ -128,7 +137,9 @@ export async function assessCases(
     options.signal?.throwIfAborted();
     const truth = batch.labels.data('uint8');
     const hu = batch.hu.data('int16');
-    const probabilities = tidy(() => segmentProbabilities(network, batch.hu, config).data('float32').slice());
+    const started = performance.now();
+    const probabilities = tidy(() => segmentProbabilities(network, batch.hu, settings).data('float32').slice());
+    seconds += (performance.now() - started) / 1000;
     for (const [i, slice] of batch.slices.entries()) {
       if (open?.name !== slice.case) {
         if (open) await close(open);
@@ -137,6 +148,7 @@ export async function assessCases(
       const truthOfSlice = truth.slice(i * pixels, (i + 1) * pixels);
       const ofSlice = probabilities.subarray(i * CLASS_COUNT * pixels, (i + 1) * CLASS_COUNT * pixels);
       const { labels, largest } = calibration.add(ofSlice, truthOfSlice);
+      leaveOutUnknown(truthOfSlice, labels);
       dice.addSlice(slice.case, truthOfSlice, labels);
       open.truth.push(truthOfSlice);
       open.predicted.push(labels);
@@ -159,5 +171,6 @@ export async function assessCases(
       calibration: calibration.result,
     }),
     pictures,
+    seconds,
   };
 }

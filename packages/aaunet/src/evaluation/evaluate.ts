@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { setNumThreads } from '@aaunet/torch';
+import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
 import { writeJsonAtomic } from '../atomic.js';
 import { readDataset } from '../datasets/dataset.js';
@@ -12,6 +13,7 @@ import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
 import type { MissedConvention } from '../metrics/surface.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
+import type { TrainConfig } from '../training/config.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
 import { assessCases } from './assess-cases.js';
@@ -32,6 +34,13 @@ export function chosenCheckpoint(run: string): CheckpointName {
   throw new Error(`${run} holds no checkpoint; train it first, or name the folder that 'aaunet train' wrote.`);
 }
 
+/** The chosen checkpoint of a run as a network in inference mode on the run's device; the caller disposes it. */
+export function loadRunNetwork(run: string, config: TrainConfig): Layer {
+  const network = withoutInitialisation(() => buildModel(config.model)).eval();
+  loadWeights(checkpointPath(run, chosenCheckpoint(run)), network);
+  return network.to({ device: config.device, memoryFormat: 'channels_last' });
+}
+
 /** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
@@ -42,10 +51,8 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   const cache = await openSliceCache(dataset, { size: config.size, fallback: run, signal });
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
-    using network = buildModel(config.model).eval();
-    loadWeights(checkpointPath(run, checkpoint), network);
-    network.to({ device: config.device, memoryFormat: 'channels_last' });
-    const { scores, assessment } = await assessCases(network, cache, splits[split], {
+    using network = loadRunNetwork(run, config);
+    const { scores, assessment, seconds } = await assessCases(network, cache, splits[split], {
       config,
       dataset,
       empty,
@@ -61,6 +68,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       split,
       synthetic: dataset.synthetic,
       size: config.size,
+      secondsPerImage: scores.sliceCount > 0 ? seconds / scores.sliceCount : null,
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     };
     const evaluation = toEvaluation(scores, context, assessment);

@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { resizeVolume, restoreLabelMap, stackThree, type Volume } from '@aaunet/imaging';
 import { empty, setNumThreads, tidy } from '@aaunet/torch';
 
+import { unmarkedTypes } from '../datasets/annotation.js';
 import { inBatches } from '../datasets/loader.js';
 import { chosenCheckpoint } from '../evaluation/evaluate.js';
 import { buildModel } from '../models/registry.js';
@@ -45,7 +46,7 @@ export async function loadEngine(model: string, options: EngineOptions = {}): Pr
   const network = buildModel(file.model).eval();
   loadWeights(weights, network);
   network.to({ device, memoryFormat: 'channels_last' });
-  const settings = { window: file.window, device, precision: file.precision };
+  const settings = { window: file.window, device, precision: file.precision, unmarked: unmarkedTypes(file) };
   const { size } = file;
 
   return {

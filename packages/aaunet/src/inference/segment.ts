@@ -1,5 +1,5 @@
 import type { HuWindow } from '@aaunet/imaging';
-import { aten, autocast, noGrad, tidy, type Tensor } from '@aaunet/torch';
+import { aten, autocast, cat, fromTypedArray, noGrad, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { windowed } from '../transforms/window.js';
@@ -17,6 +17,39 @@ export interface SegmentSettings {
   readonly window: HuWindow;
   readonly device: string;
   readonly precision: Precision;
+  /** Types that the network was not taught: their probability is background's, as it was in training. */
+  readonly unmarked?: readonly number[] | undefined;
+}
+
+/**
+ * The likeliest class of every pixel, the unmarked types counted as background.
+ *
+ * @param logits N x C x H x W
+ * @returns N x H x W, int64
+ */
+export function likeliestClass(logits: Tensor, unmarked: readonly number[] = []): Tensor {
+  if (unmarked.length === 0) return aten.argmax(logits, 1);
+  return tidy(() => {
+    const indices = (of: readonly number[]): Tensor =>
+      fromTypedArray(BigInt64Array.from(of, BigInt), [of.length], { device: logits.device });
+    const classes = Array.from({ length: logits.size(1) }, (_, id) => id);
+    const marked = classes.filter((id) => id > 0 && !unmarked.includes(id));
+    const pick = (of: readonly number[]): Tensor => aten.index_select(logits, 1, indices(of)).to('float32');
+    const background = aten.logsumexp(pick([0, ...unmarked]), [1], true);
+    const winner = aten.argmax(marked.length === 0 ? background : cat([background, pick(marked)], 1), 1);
+    return aten.take(indices([0, ...marked]), winner);
+  });
+}
+
+/** Probabilities with those of unmarked types moved to background, N x C x H x W. */
+function withoutUnmarked(probabilities: Tensor, unmarked: readonly number[]): Tensor {
+  if (unmarked.length === 0) return probabilities;
+  const classes = Array.from({ length: probabilities.size(1) }, (_, id) => id);
+  const column = (values: readonly number[]): Tensor =>
+    fromTypedArray(Float32Array.from(values), [1, values.length, 1, 1], { device: probabilities.device });
+  const marked = probabilities.mul(column(classes.map((id) => (unmarked.includes(id) ? 0 : 1))));
+  const rest = probabilities.sub(marked).sum([1], true);
+  return marked.add(rest.mul(column(classes.map((id) => (id === 0 ? 1 : 0)))));
 }
 
 /**
@@ -34,7 +67,7 @@ export function segmentProbabilities(network: Layer, hu: Tensor, settings: Segme
         const logits = mixedPrecision(settings.device, settings.precision, () =>
           network.forward(input.contiguous('channels_last')),
         );
-        return aten.softmax.int(logits.to('float32'), 1);
+        return withoutUnmarked(aten.softmax.int(logits.to('float32'), 1), settings.unmarked ?? []);
       };
       const straight = given(image);
       if (!flip) return straight.cpu().contiguous();
@@ -55,7 +88,7 @@ export function segmentSlices(network: Layer, hu: Tensor, options: SegmentSettin
     noGrad(() => {
       const image = windowed(hu.to({ device: options.device }), options.window).contiguous('channels_last');
       const logits = mixedPrecision(options.device, options.precision, () => network.forward(image));
-      return aten.argmax(logits, 1).to('uint8').cpu().contiguous();
+      return likeliestClass(logits, options.unmarked).to('uint8').cpu().contiguous();
     }),
   );
 }

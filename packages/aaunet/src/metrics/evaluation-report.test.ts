@@ -10,6 +10,7 @@ const context = {
   split: 'test',
   synthetic: true,
   size: 128,
+  secondsPerImage: 0.5,
 } as const;
 
 function example() {

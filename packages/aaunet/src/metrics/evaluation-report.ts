@@ -18,6 +18,8 @@ export const evaluationSchema = z.strictObject({
   synthetic: z.boolean(),
   /** In-plane size in pixels at which truth and prediction were compared, or "source" for the files' own. */
   size: z.union([z.int().positive(), z.literal('source')]),
+  /** Seconds an image that the evaluation took, reading included; null where not measured. */
+  secondsPerImage: z.number().positive().nullable(),
   /** Score of both-empty: "nan" (left out) or "one". */
   empty: z.enum(['nan', 'one']),
   aggregations: z.strictObject({ pooled: z.string(), cases: z.string(), slices: z.string() }),
@@ -61,7 +63,7 @@ export type Evaluation = z.output<typeof evaluationSchema>;
 /** What evaluation.json says beside the scores. */
 export interface EvaluationContext extends Pick<
   Evaluation,
-  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size'
+  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size' | 'secondsPerImage'
 > {
   /** Case to patient; a case that is not named is a patient of its own. */
   readonly patients?: Readonly<Record<string, string>> | undefined;

@@ -11,7 +11,7 @@ export function classWeights(cases: readonly CaseCounts[], options: TrainConfig[
   if (options.values) return options.values;
   const pixels = new Array<number>(CLASS_COUNT).fill(0);
   for (const { counts } of cases)
-    for (const slice of counts) for (const [id, count] of slice.entries()) pixels[id]! += count;
+    for (const slice of counts) for (const id of pixels.keys()) pixels[id]! += slice[id] ?? 0;
   const rarity = pixels.slice(1).map((count) => (count > 0 ? 1 / Math.sqrt(count) : Infinity));
   // Not the mean: one type of a few pixels would push all others to the lower cap.
   const known = rarity.filter(Number.isFinite).sort((a, b) => a - b);

@@ -21,6 +21,8 @@ const modelFileSchema = z.strictObject({
   labels: z.record(z.string(), z.int()),
   /** Types that the training data mark. */
   annotated: z.array(z.enum(labelNames)),
+  /** Types that they mark without naming them. */
+  untyped: z.array(z.enum(labelNames)).default([]),
   window: z.strictObject({ center: z.number(), width: z.number().positive() }),
   /** In-plane size of the network's input in pixels. */
   size: z.int().min(32).max(4096).multipleOf(32),

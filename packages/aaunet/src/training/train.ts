@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 
-import { LABELS } from '@aaunet/imaging';
-import { fromTypedArray, manualSeed, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
+import { manualSeed, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW, clipGradNorm, constant, cyclic, type Schedule } from '@aaunet/torch/optim';
 
+import { typeIds, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import { readDataset, type Dataset } from '../datasets/dataset.js';
 import { inBatches, loadBatches } from '../datasets/loader.js';
 import { sampleEpoch, type SliceRef } from '../datasets/sampler.js';
@@ -13,11 +13,12 @@ import { ensureSplits } from '../datasets/ensure-splits.js';
 import type { Splits } from '../datasets/splits.js';
 import { scoreCases } from '../evaluation/score.js';
 import { mixedPrecision } from '../inference/segment.js';
-import { focalLoss } from '../losses/focal.js';
+import { focalCriterion, type Criterion } from '../losses/partial-focal.js';
 import { buildModel } from '../models/registry.js';
 import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
 import { SOFTWARE } from '../version.js';
+import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { classWeights } from './class-weights.js';
@@ -28,6 +29,8 @@ import { readRunConfig, startRun, writeModelFile } from './run-folder.js';
 /** What happens during a training, in order of occurrence. */
 export type TrainEvent =
   | { readonly type: 'prepare'; readonly done: number; readonly total: number }
+  /** Weights to start from are fetched; in bytes. */
+  | { readonly type: 'download'; readonly done: number; readonly total: number }
   | { readonly type: 'start'; readonly step: number; readonly totalSteps: number; readonly resumed: boolean }
   | {
       readonly type: 'step';
@@ -104,6 +107,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
       software: SOFTWARE,
       model: config.model,
       annotated: [...dataset.annotated],
+      untyped: [...dataset.untyped],
       window: config.window,
       size: config.size,
       precision: config.precision,
@@ -112,11 +116,16 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 
     manualSeed(config.seed);
     using network = buildModel(config.model);
-    if (config.init !== null)
-      emit({ type: 'message', text: describeWeights(config.init, loadWeights(network, config.init)) });
+    if (config.init !== null && !resumed) {
+      const onProgress = (done: number, total: number): void => {
+        emit({ type: 'download', done, total });
+      };
+      const path = await locateWeights(config.init, { onProgress, signal });
+      emit({ type: 'message', text: describeWeights(config.init, loadWeights(network, path)) });
+    }
     network.to({ device: config.device, memoryFormat: 'channels_last' });
     using optimizer = new AdamW(network.namedParameters(), config.optimizer);
-    using weights = fromTypedArray(Float32Array.from(plan.weights), [plan.weights.length], { device: config.device });
+    using criterion = focalCriterion(dataset, plan.weights, { gamma: config.loss.focalGamma, device: config.device });
 
     let progress: Progress = resumed ? loadLast(run, network, optimizer) : { step: 0, validated: 0, bestDice: NaN };
     using log = await MetricsLog.open(run, progress);
@@ -131,7 +140,8 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     while (isUnfinished() && !stopped()) {
       if (plan.isValidationDue(progress)) {
         const epoch = Math.ceil(progress.step / plan.stepsPerEpoch) - 1;
-        const scores = await scoreCases(network.eval(), cache, splits.val, { config, annotated: dataset.annotated });
+        const { annotated, untyped } = dataset;
+        const scores = await scoreCases(network.eval(), cache, splits.val, { config, annotated, untyped });
         const meanDice = scores.mean.pooled.dice;
         const best = !Number.isNaN(meanDice) && !(progress.bestDice >= meanDice);
         progress = { ...progress, validated: progress.step, ...(best && { bestDice: meanDice }) };
@@ -159,7 +169,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
             `augment ${config.seed} ${progress.step}`,
           ),
         );
-        const result = trainStep({ network, optimizer, config, image, target, weights, learningRate });
+        const result = trainStep({ network, optimizer, config, image, target, criterion, learningRate });
         image.dispose();
         target.dispose();
         const broken = (['loss', 'gradientNorm'] as const).find((figure) => !Number.isFinite(result[figure]));
@@ -200,19 +210,19 @@ interface StepInput {
   config: TrainConfig;
   image: Tensor;
   target: Tensor;
-  weights: Tensor;
+  criterion: Criterion;
   learningRate: number;
 }
 
 /** Forward, loss, backward, clip, move. image N x 3 x S x S, target N x S x S. */
-function trainStep({ network, optimizer, config, image, target, weights, learningRate }: StepInput): {
+function trainStep({ network, optimizer, config, image, target, criterion, learningRate }: StepInput): {
   loss: number;
   gradientNorm: number;
 } {
   const result = tidy(() => {
     const input = image.contiguous('channels_last');
     const logits = mixedPrecision(config.device, config.precision, () => network.forward(input));
-    const loss = focalLoss(logits, target, weights, config.loss.focalGamma);
+    const loss = criterion.of(logits, target);
     loss.backward();
     const norm = clipGradNorm(network.parameters(), config.clipNorm ?? Infinity);
     return { loss: Number(loss.item()), gradientNorm: Number(norm.item()) };
@@ -234,8 +244,7 @@ interface TrainingPlan {
 function planTraining(config: TrainConfig, dataset: Dataset, cache: SliceCache, splits: Splits): TrainingPlan {
   const inTraining = new Set(splits.train);
   const counts = cache.cases.filter(({ name }) => inTraining.has(name));
-  const annotated = new Set<string>(dataset.annotated);
-  const types = LABELS.filter(({ name }) => annotated.has(name)).map(({ id }) => id);
+  const types = [...typeIds(dataset.annotated), ...(dataset.untyped.length > 0 ? [UNKNOWN_LABEL] : [])];
   const { batch, stepsPerEpoch: wanted } = config;
   const sample = (epoch: number): SliceRef[] =>
     sampleEpoch(counts, {

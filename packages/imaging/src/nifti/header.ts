@@ -1,11 +1,10 @@
-import { affineDeterminant } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { Affine } from '../volume.js';
-import { affineFromQuaternion } from './quaternion.js';
+import { readGeometry } from './geometry.js';
+import { FIELDS, HEADER_BYTES, HEADER_BYTES_2, type FieldReader, type NiftiVersion } from './layout.js';
 
-export const HEADER_BYTES = 348;
-
-export type NiftiType = 'uint8' | 'int8' | 'int16' | 'uint16' | 'int32' | 'uint32' | 'float32' | 'float64';
+export type NiftiType =
+  'uint8' | 'int8' | 'int16' | 'uint16' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'float32' | 'float64';
 
 const TYPES: ReadonlyMap<number, { readonly type: NiftiType; readonly bytes: number }> = new Map([
   [2, { type: 'uint8', bytes: 1 }],
@@ -16,16 +15,41 @@ const TYPES: ReadonlyMap<number, { readonly type: NiftiType; readonly bytes: num
   [256, { type: 'int8', bytes: 1 }],
   [512, { type: 'uint16', bytes: 2 }],
   [768, { type: 'uint32', bytes: 4 }],
+  [1024, { type: 'int64', bytes: 8 }],
+  [1280, { type: 'uint64', bytes: 8 }],
 ]);
 
-/** What a NIfTI-1 header says about its image, checked. */
+/** Why other data types are not read; the types themselves are in the NIfTI standard. */
+const REFUSED_TYPES: Readonly<Record<number, string>> = {
+  1: 'single bits',
+  32: 'complex numbers',
+  128: 'RGB colours',
+  1536: '128-bit floats, which every machine lays out differently',
+  1792: 'complex numbers',
+  2048: 'complex numbers',
+  2304: 'RGBA colours',
+};
+
+export type NiftiProblemCode =
+  'affine-from-pixdim' | 'affine-disagreement' | 'unusable-affine' | 'sheared-affine' | 'scaling-ignored';
+
+/** Something about a header that its reader should know; what was done about it is in the message. */
+export interface NiftiProblem {
+  readonly code: NiftiProblemCode;
+  readonly message: string;
+}
+
+/** What a NIfTI header says about its image, checked. */
 export interface NiftiHeader {
+  readonly version: NiftiVersion;
+  /** Whether the voxels are in a file of their own, the `.img` of a `.hdr/.img` pair. */
+  readonly paired: boolean;
   readonly littleEndian: boolean;
   readonly type: NiftiType;
   readonly columns: number;
   readonly rows: number;
   readonly slices: number;
-  /** Where the voxels begin in the file, and how many bytes they are. */
+  /** Where the voxels begin in the file that holds them, and how many bytes they are. */
   readonly voxelOffset: number;
   readonly voxelBytes: number;
   /** value = stored * slope + intercept; 1 and 0 where the header asks for no scaling. */
@@ -34,137 +58,123 @@ export interface NiftiHeader {
   /** Voxel index to RAS+ mm, and which of the header's three descriptions it was taken from. */
   readonly affine: Affine;
   readonly affineFrom: 'sform' | 'qform' | 'pixdim';
+  readonly problems: readonly NiftiProblem[];
   readonly description: string;
 }
 
 const bad = (message: string): ImagingError => new ImagingError('bad-nifti', message);
 
-/** Reads and checks the first 348 bytes of a NIfTI-1 file; allocates nothing by what they say. */
+/** Bytes of the header that begins with these (at least four) bytes: 348, or 540 for NIfTI-2. @throws where it is none. */
+export function headerBytes(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
+  if (sizes.includes(HEADER_BYTES)) return HEADER_BYTES;
+  if (sizes.includes(HEADER_BYTES_2)) return HEADER_BYTES_2;
+  throw new ImagingError('not-nifti', 'Expected a NIfTI file, found no header size of 348 or 540 at its start.');
+}
+
+/** Reads and checks the header of a NIfTI-1 or NIfTI-2 file; allocates nothing by what it says. */
 export function parseNiftiHeader(bytes: Uint8Array): NiftiHeader {
-  if (bytes.length < HEADER_BYTES) {
+  const size = bytes.length < 4 ? HEADER_BYTES : headerBytes(bytes);
+  if (bytes.length < size) {
     throw new ImagingError(
       'truncated',
-      `Expected a NIfTI-1 header of 348 bytes, found a file of ${bytes.length} bytes.`,
+      `Expected a NIfTI header of ${size} bytes, found a file of ${bytes.length} bytes.`,
     );
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
-  const littleEndian = endianness(view);
-  const magic = String.fromCharCode(...bytes.subarray(344, 347));
-  if (magic === 'ni1') {
-    throw new ImagingError(
-      'unsupported',
-      'Expected a single NIfTI file (.nii), found one half of a .hdr/.img pair: join them first.',
-    );
-  }
-  if (magic !== 'n+1')
-    throw new ImagingError('not-nifti', 'Expected a NIfTI-1 file, found no "n+1" mark in its header.');
-  const [columns, rows, slices] = readDimensions(view, littleEndian);
-  const code = view.getInt16(70, littleEndian);
-  const type = TYPES.get(code);
-  if (type === undefined) {
-    throw new ImagingError(
-      'unsupported',
-      `Expected voxels that are integers of up to 32 bits or floats, found NIfTI data type ${code}: convert the file first.`,
-    );
-  }
-  const bits = view.getInt16(72, littleEndian);
-  if (bits !== type.bytes * 8)
-    throw bad(`Expected ${type.bytes * 8} bits a voxel for ${type.type}, found ${bits} in the header.`);
-  const voxelOffset = view.getFloat32(108, littleEndian);
-  if (!Number.isInteger(voxelOffset) || voxelOffset < 352 || voxelOffset > 2 ** 30) {
-    throw bad(`Expected voxels at byte 352 or later, found the offset ${voxelOffset} in the header.`);
-  }
-  const { slope, intercept } = readScaling(view, littleEndian);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
+  const littleEndian = view.getInt32(0, true) === size;
+  const version = size === HEADER_BYTES ? 1 : 2;
+  const fields = FIELDS[version](view, littleEndian);
+  const paired = isPaired(bytes, version);
+  const [columns, rows, slices] = readDimensions(fields);
+  const { type, bytes: width } = readType(fields);
+  const problems: NiftiProblem[] = [];
   return {
+    version,
+    paired,
     littleEndian,
-    type: type.type,
+    type,
     columns,
     rows,
     slices,
-    voxelOffset,
-    voxelBytes: columns * rows * slices * type.bytes,
-    slope,
-    intercept,
-    ...readAffine(view, littleEndian),
-    description: readText(bytes.subarray(148, 228)),
+    voxelOffset: readVoxelOffset(fields, paired ? 0 : size),
+    voxelBytes: columns * rows * slices * width,
+    ...readScaling(fields, problems),
+    ...readGeometry(fields, problems),
+    problems,
+    description: readText(bytes.subarray(fields.descriptionAt, fields.descriptionAt + 80)),
   };
 }
 
-function endianness(view: DataView): boolean {
-  if (view.getInt32(0, true) === 348) return true;
-  if (view.getInt32(0, false) === 348) return false;
-  if (view.getInt32(0, true) === 540 || view.getInt32(0, false) === 540) {
-    throw new ImagingError('unsupported', 'Expected a NIfTI-1 file, found NIfTI-2: convert it to NIfTI-1 first.');
-  }
-  throw new ImagingError('not-nifti', 'Expected a NIfTI-1 file, found no header size of 348 at its start.');
+function isPaired(bytes: Uint8Array, version: NiftiVersion): boolean {
+  const start = version === 1 ? 344 : 4;
+  const magic = String.fromCharCode(...bytes.subarray(start, start + 3));
+  if (magic === `n+${version}`) return false;
+  if (magic === `ni${version}`) return true;
+  const plain = version === 1 && bytes.subarray(344, 348).every((byte) => byte === 0);
+  throw new ImagingError(
+    'not-nifti',
+    plain
+      ? 'Expected a NIfTI file, found an Analyze 7.5 header, which does not say which side is left: convert it with the tool that wrote it.'
+      : `Expected a NIfTI-${version} file, found no "n+${version}" or "ni${version}" mark in its header.`,
+  );
 }
 
-function readDimensions(view: DataView, littleEndian: boolean): [number, number, number] {
-  const dim = (index: number): number => view.getInt16(40 + 2 * index, littleEndian);
+function readDimensions({ dim }: FieldReader): [number, number, number] {
   const count = dim(0);
-  if (count < 2 || count > 7) throw bad(`Expected 2 to 7 dimensions, found ${count}.`);
-  const sizes = Array.from({ length: count }, (_, index) => dim(index + 1));
-  if (sizes.some((size) => size < 1)) throw bad(`Expected sizes of at least 1, found ${sizes.join(' x ')}.`);
+  if (!(count >= 2 && count <= 7)) throw bad(`Expected 2 to 7 dimensions, found ${count}.`);
+  // Beyond the third, writers leave 0 where they mean 1.
+  const sizes = Array.from({ length: count }, (_, index) => (index > 2 ? Math.max(dim(index + 1), 1) : dim(index + 1)));
+  if (!sizes.every((size) => size >= 1 && size <= 2 ** 31)) {
+    throw bad(`Expected sizes of at least 1, found ${sizes.join(' x ')}.`);
+  }
   if (sizes.slice(3).some((size) => size > 1)) {
     throw new ImagingError('unsupported', `Expected one volume, found ${sizes.join(' x ')}: split the file first.`);
   }
   return [sizes[0]!, sizes[1]!, sizes[2] ?? 1];
 }
 
-function readScaling(view: DataView, littleEndian: boolean): { slope: number; intercept: number } {
-  const slope = view.getFloat32(112, littleEndian);
-  const intercept = view.getFloat32(116, littleEndian);
-  if (slope === 0 || !Number.isFinite(slope)) return { slope: 1, intercept: 0 };
-  return { slope, intercept: Number.isFinite(intercept) ? intercept : 0 };
-}
-
-/** Factor from the file's length unit to mm; an unknown unit is taken for mm, as everywhere. */
-function millimetres(view: DataView): number {
-  const unit = view.getUint8(123) & 7;
-  return unit === 1 ? 1000 : unit === 3 ? 0.001 : 1;
-}
-
-function readAffine(view: DataView, littleEndian: boolean): Pick<NiftiHeader, 'affine' | 'affineFrom'> {
-  const float = (offset: number): number => view.getFloat32(offset, littleEndian);
-  const unit = millimetres(view);
-  const spacing = [float(80), float(84), float(88)].map((length) => Math.abs(length) * unit) as [
-    number,
-    number,
-    number,
-  ];
-  if (view.getInt16(254, littleEndian) > 0) {
-    const row = (start: number): [number, number, number, number] => [
-      float(start) * unit,
-      float(start + 4) * unit,
-      float(start + 8) * unit,
-      float(start + 12) * unit,
-    ];
-    const affine: Affine = [row(280), row(296), row(312), [0, 0, 0, 1]];
-    if (isUsable(affine)) return { affine, affineFrom: 'sform' };
+function readType({ datatype, bitpix }: FieldReader): { type: NiftiType; bytes: number } {
+  const type = TYPES.get(datatype);
+  if (type === undefined) {
+    const what = REFUSED_TYPES[datatype] ?? `the unknown NIfTI data type ${datatype}`;
+    throw new ImagingError(
+      'unsupported',
+      `Expected voxels that are integers of up to 64 bits or floats, found ${what}: convert the file first.`,
+    );
   }
-  if (view.getInt16(252, littleEndian) > 0) {
-    const affine = affineFromQuaternion({
-      quaternion: [float(256), float(260), float(264)],
-      offset: [float(268) * unit, float(272) * unit, float(276) * unit],
-      spacing,
-      handedness: float(76) < 0 ? -1 : 1,
-    });
-    if (isUsable(affine)) return { affine, affineFrom: 'qform' };
+  if (bitpix !== type.bytes * 8) {
+    throw bad(`Expected ${type.bytes * 8} bits a voxel for ${type.type}, found ${bitpix} in the header.`);
   }
-  const affine: Affine = [
-    [spacing[0], 0, 0, 0],
-    [0, spacing[1], 0, 0],
-    [0, 0, spacing[2], 0],
-    [0, 0, 0, 1],
-  ];
-  if (!isUsable(affine)) throw bad('Expected an affine or voxel sizes above 0 mm in the NIfTI header, found neither.');
-  return { affine, affineFrom: 'pixdim' };
+  return type;
 }
 
-function isUsable(affine: Affine): boolean {
-  const determinant = Math.abs(affineDeterminant(affine));
-  return affine.flat().every(Number.isFinite) && determinant > 1e-12 && determinant < 1e12;
+function readVoxelOffset({ voxelOffset }: FieldReader, least: number): number {
+  if (!Number.isInteger(voxelOffset) || voxelOffset < least || voxelOffset > 2 ** 30) {
+    throw bad(`Expected voxels at byte ${least} or later, found the offset ${voxelOffset} in the header.`);
+  }
+  return voxelOffset;
 }
+
+function readScaling({ slope, intercept }: FieldReader, problems: NiftiProblem[]): Scaling {
+  // A slope of 0 is the standard's way to say "none", NaN that of common writers.
+  if (slope === 0 || (Number.isNaN(slope) && (Number.isNaN(intercept) || intercept === 0))) return NO_SCALING;
+  if (Number.isFinite(slope) && Number.isFinite(intercept)) return { slope, intercept };
+  const used = Number.isFinite(slope) ? { slope, intercept: 0 } : NO_SCALING;
+  problems.push({
+    code: 'scaling-ignored',
+    message: `The header asks for a slope of ${slope} and an intercept of ${intercept}; ${used.slope} and 0 were used.`,
+  });
+  return used;
+}
+
+interface Scaling {
+  readonly slope: number;
+  readonly intercept: number;
+}
+
+const NO_SCALING: Scaling = { slope: 1, intercept: 0 };
 
 function readText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);

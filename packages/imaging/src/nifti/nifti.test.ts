@@ -209,7 +209,7 @@ describe('hostile NIfTI', () => {
       changed((view) => {
         view.setInt32(0, 540, true);
       }),
-    ).toBe('unsupported');
+    ).toBe('truncated');
     expect(
       changed((view) => {
         view.setUint8(345, 'i'.charCodeAt(0));

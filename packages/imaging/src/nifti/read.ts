@@ -2,7 +2,14 @@ import { Gunzip } from 'fflate';
 
 import { crc32 } from '../crc32.js';
 import { ImagingError, messageOf } from '../imaging-error.js';
-import { NiftiAssembler, type NiftiImage, type NiftiReadOptions } from './assembler.js';
+import {
+  HeaderAssembler,
+  NiftiAssembler,
+  VoxelAssembler,
+  type NiftiImage,
+  type NiftiReadOptions,
+} from './assembler.js';
+import type { NiftiHeader } from './header.js';
 
 /** Compressed bytes handed to the decompressor at once: bounds what a bomb can make before it is noticed (64 MiB). */
 const CHUNK_BYTES = 2 ** 16;
@@ -13,26 +20,56 @@ export function isGzip(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads a NIfTI-1 image (`.nii` or `.nii.gz`) from memory, voxels in the order of the file.
+ * Reads a NIfTI-1 or NIfTI-2 image (`.nii` or `.nii.gz`) from memory, voxels in the order of the file.
  *
- * Refuses truncated files, headers that promise more than the file holds, `.hdr/.img` pairs, NIfTI-2, complex and colour
- * voxels and more than one volume, each in one sentence. For files on disk `readNiftiFile` of the node entry is quicker.
+ * Refuses truncated files, headers that promise more than the file holds, one half of a `.hdr/.img` pair, complex and
+ * colour voxels and more than one volume, each in one sentence. For files on disk `readNiftiFile` of the node entry is
+ * quicker.
  */
 export function readNifti(bytes: Uint8Array, options: NiftiReadOptions = {}): NiftiImage {
-  const compressed = isGzip(bytes);
-  const assembler = new NiftiAssembler({ bytes: bytes.length, compressed }, options);
-  if (compressed) gunzipInto(bytes, assembler);
-  else assembler.push(bytes);
+  const assembler = new NiftiAssembler({ bytes: bytes.length, compressed: isGzip(bytes) }, options);
+  pushAll(bytes, assembler);
   return assembler.finish();
 }
 
-function gunzipInto(bytes: Uint8Array, assembler: NiftiAssembler): void {
+/** Reads a NIfTI-1 or NIfTI-2 image whose header (`.hdr`) and voxels (`.img`) are two files, either of them gzipped or not. */
+export function readNiftiPair(header: Uint8Array, voxels: Uint8Array, options: NiftiReadOptions = {}): NiftiImage {
+  const head = new HeaderAssembler();
+  pushAll(header, head);
+  const assembler = new VoxelAssembler(
+    checkPaired(head.header()),
+    { bytes: voxels.length, compressed: isGzip(voxels) },
+    options,
+  );
+  pushAll(voxels, assembler);
+  return assembler.finish();
+}
+
+/** The header, if it is one of a pair. @throws where its voxels belong into the same file. */
+export function checkPaired(header: NiftiHeader): NiftiHeader {
+  if (header.paired) return header;
+  throw new ImagingError(
+    'bad-nifti',
+    'Expected the header of a .hdr/.img pair, found that of a single NIfTI file: name it .nii and read it alone.',
+  );
+}
+
+interface Sink {
+  push(chunk: Uint8Array): void;
+}
+
+function pushAll(bytes: Uint8Array, sink: Sink): void {
+  if (isGzip(bytes)) gunzipInto(bytes, sink);
+  else sink.push(bytes);
+}
+
+function gunzipInto(bytes: Uint8Array, sink: Sink): void {
   let size = 0;
   let crc = 0;
   const gunzip = new Gunzip((chunk) => {
     size += chunk.length;
     crc = crc32(chunk, crc);
-    assembler.push(chunk);
+    sink.push(chunk);
   });
   try {
     for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {

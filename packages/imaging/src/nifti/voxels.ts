@@ -23,9 +23,21 @@ export function decodeVoxels(buffer: ArrayBuffer, header: NiftiHeader): VoxelArr
   return whole && fitsInt16(scaled) ? Int16Array.from(scaled) : scaled;
 }
 
+const WIDTHS = {
+  uint8: 1,
+  int8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+  int64: 8,
+  uint64: 8,
+  float32: 4,
+  float64: 8,
+} as const;
+
 function viewOf(buffer: ArrayBuffer, { type, littleEndian }: NiftiHeader): Stored {
-  const width = { uint8: 1, int8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, float32: 4, float64: 8 }[type];
-  if (!littleEndian && width > 1) swapBytes(new Uint8Array(buffer), width);
+  if (!littleEndian) swapBytes(buffer, WIDTHS[type]);
   switch (type) {
     case 'uint8':
       return new Uint8Array(buffer);
@@ -39,6 +51,10 @@ function viewOf(buffer: ArrayBuffer, { type, littleEndian }: NiftiHeader): Store
       return new Int32Array(buffer);
     case 'uint32':
       return new Uint32Array(buffer);
+    case 'int64':
+      return numbers(new BigInt64Array(buffer));
+    case 'uint64':
+      return numbers(new BigUint64Array(buffer));
     case 'float32':
       return new Float32Array(buffer);
     case 'float64':
@@ -46,8 +62,29 @@ function viewOf(buffer: ArrayBuffer, { type, littleEndian }: NiftiHeader): Store
   }
 }
 
-function swapBytes(bytes: Uint8Array, width: number): void {
-  for (let start = 0; start < bytes.length; start += width) bytes.subarray(start, start + width).reverse();
+/** 64-bit integers as the nearest doubles, in the same memory; int32 where all fit, so that they count as integers. */
+function numbers(stored: BigInt64Array | BigUint64Array): Int32Array | Float64Array {
+  const doubles = new Float64Array(stored.buffer);
+  let small = true;
+  for (let index = 0; index < stored.length; index++) {
+    const value = Number(stored[index]!);
+    doubles[index] = value;
+    small &&= (value | 0) === value;
+  }
+  return small ? Int32Array.from(doubles) : doubles;
+}
+
+function swapBytes(buffer: ArrayBuffer, width: number): void {
+  if (width === 1) return;
+  const bytes = new Uint8Array(buffer);
+  const half = width >> 1;
+  for (let start = 0; start < bytes.length; start += width) {
+    for (let low = start, high = start + width - 1; low < start + half; low++, high--) {
+      const byte = bytes[low]!;
+      bytes[low] = bytes[high]!;
+      bytes[high] = byte;
+    }
+  }
 }
 
 function fitsInt16(values: Stored): boolean {

@@ -3,7 +3,7 @@ import { gzipSync } from 'fflate';
 import { spacingOf } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { Volume, VoxelArray } from '../volume.js';
-import { HEADER_BYTES } from './header.js';
+import { HEADER_BYTES } from './layout.js';
 import { qformOf } from './quaternion.js';
 
 const VOXEL_OFFSET = 352;

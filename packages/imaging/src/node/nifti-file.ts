@@ -1,16 +1,82 @@
-import { open } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { createGunzip, gzip } from 'node:zlib';
 
 import { ImagingError, messageOf } from '../imaging-error.js';
-import { NiftiAssembler, type NiftiImage, type NiftiReadOptions } from '../nifti/assembler.js';
-import { isGzip } from '../nifti/read.js';
+import {
+  HeaderAssembler,
+  NiftiAssembler,
+  VoxelAssembler,
+  type Available,
+  type NiftiImage,
+  type NiftiReadOptions,
+} from '../nifti/assembler.js';
+import { checkPaired, isGzip } from '../nifti/read.js';
 import { writeNifti, type NiftiWriteOptions } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
 import { writeFileAtomically } from './atomic-write.js';
 
-/** Reads a `.nii` or `.nii.gz` file (told apart by content) as a stream; errors as {@link readNifti}'s, naming the file. */
+/** Names of the two files of a pair: `.hdr` and `.img`, each perhaps compressed. */
+const PAIRED_NAME = /\.(hdr|img)(\.gz)?$/i;
+
+/** Whether a file of this name is one half of a `.hdr/.img` pair. */
+export function isPairedName(path: string): boolean {
+  return PAIRED_NAME.test(path);
+}
+
+/**
+ * Reads a `.nii` or `.nii.gz` file, or a `.hdr/.img` pair of which either is named, as a stream (compression is told by
+ * content); errors as {@link readNifti}'s, naming the file.
+ */
 export async function readNiftiFile(path: string, options: NiftiReadOptions = {}): Promise<NiftiImage> {
+  if (isPairedName(path)) return readPairFiles(path, options);
+  return stream(path, (available) => new NiftiAssembler(available, options));
+}
+
+async function readPairFiles(path: string, options: NiftiReadOptions): Promise<NiftiImage> {
+  const [header, voxels] = await findPair(path);
+  const checked = await stream(header, () => {
+    const assembler = new HeaderAssembler();
+    return {
+      push: (chunk: Uint8Array) => {
+        assembler.push(chunk);
+      },
+      finish: () => checkPaired(assembler.header()),
+    };
+  });
+  return stream(voxels, (available) => new VoxelAssembler(checked, available, options));
+}
+
+/** The header file and the voxel file that belong to `path`, one of which it is; names may differ in case and `.gz`. */
+async function findPair(path: string): Promise<readonly [string, string]> {
+  const folder = dirname(path);
+  const stem = basename(path).replace(PAIRED_NAME, '');
+  const names = await readdir(folder).catch(() => []);
+  const find = (kind: string): string | undefined => {
+    const fitting = names.filter(
+      (name) => PAIRED_NAME.exec(name)?.[1]?.toLowerCase() === kind && name.replace(PAIRED_NAME, '') === stem,
+    );
+    return fitting.includes(basename(path)) ? basename(path) : fitting.sort((a, b) => a.length - b.length)[0];
+  };
+  const [header, voxels] = [find('hdr'), find('img')];
+  if (header === undefined || voxels === undefined) {
+    const missing = header === undefined ? 'header (.hdr)' : 'voxels (.img)';
+    throw new ImagingError(
+      'bad-argument',
+      `Expected a .hdr/.img pair at ${path}, found no ${missing}: put both files side by side.`,
+    );
+  }
+  return [join(folder, header), join(folder, voxels)];
+}
+
+interface Sink<T> {
+  push(chunk: Uint8Array): void;
+  finish(): T;
+}
+
+/** Streams a file, decompressed where it is gzipped, into what `begin` makes, and returns what that makes of it. */
+async function stream<T>(path: string, begin: (available: Available) => Sink<T>): Promise<T> {
   const file = await open(path, 'r').catch((error: unknown) => {
     throw new ImagingError('bad-argument', `Expected a NIfTI file at ${path}, found none (${messageOf(error)}).`, {
       cause: error,
@@ -23,20 +89,20 @@ export async function readNiftiFile(path: string, options: NiftiReadOptions = {}
     const start = new Uint8Array(2);
     await file.read(start, 0, 2, 0);
     const compressed = isGzip(start);
-    const assembler = new NiftiAssembler({ bytes: status.size, compressed }, options);
+    const sink = begin({ bytes: status.size, compressed });
     const raw = file.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 18 });
     if (compressed) {
       const gunzip = createGunzip({ chunkSize: 2 ** 18 });
       raw.on('error', (error) => gunzip.destroy(error));
       try {
-        for await (const chunk of raw.pipe(gunzip)) assembler.push(chunk as Buffer);
+        for await (const chunk of raw.pipe(gunzip)) sink.push(chunk as Buffer);
       } finally {
         raw.destroy();
       }
     } else {
-      for await (const chunk of raw) assembler.push(chunk as Buffer);
+      for await (const chunk of raw) sink.push(chunk as Buffer);
     }
-    return assembler.finish();
+    return sink.finish();
   } catch (error) {
     const code = error instanceof ImagingError ? error.code : 'bad-nifti';
     throw new ImagingError(code, `${path}: ${messageOf(error)}`, { cause: error });

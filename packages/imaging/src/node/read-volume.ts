@@ -7,7 +7,7 @@ import type { NiftiHeader } from '../nifti/header.js';
 import { isGzip } from '../nifti/read.js';
 import type { Volume } from '../volume.js';
 import { loadDicomSeries, readDicomFolder, scanDicomFolder } from './dicom-folder.js';
-import { readNiftiFile } from './nifti-file.js';
+import { isPairedName, readNiftiFile } from './nifti-file.js';
 
 /** A volume and what it was read from. */
 export type ReadVolume =
@@ -15,7 +15,7 @@ export type ReadVolume =
   | ({ readonly source: 'dicom' } & DicomVolume);
 
 /**
- * Reads a scan from a `.nii` or `.nii.gz` file, a folder with a DICOM series, or one DICOM file of a series, whose folder
+ * Reads a scan from a `.nii` or `.nii.gz` file, a `.hdr/.img` pair, a folder with a DICOM series, or one DICOM file of a series, whose folder
  * is then searched for the rest of it. Files are told apart by content, not by name.
  */
 export async function readVolume(path: string, options: DicomReadOptions = {}): Promise<ReadVolume> {
@@ -25,7 +25,7 @@ export async function readVolume(path: string, options: DicomReadOptions = {}): 
     });
   });
   if (status.isDirectory()) return { source: 'dicom', ...(await readDicomFolder(path, options)) };
-  const kind = await sniff(path);
+  const kind = isPairedName(path) ? 'nifti' : await sniff(path);
   if (kind === 'nifti') return { source: 'nifti', ...(await readNiftiFile(path, options)) };
   const { series, skipped } = await scanDicomFolder(dirname(resolve(path)));
   const own = series.find((candidate) => candidate.slices.some((slice) => slice.file === resolve(path)));
