@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setNumThreads } from '@aaunet/torch';
 import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
-import { writeJsonAtomic } from '../atomic.js';
+import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
 import { readDataset } from '../datasets/dataset.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
@@ -17,6 +17,7 @@ import type { TrainConfig } from '../training/config.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
 import { assessCases } from './assess-cases.js';
+import { renderEvaluationPage } from './evaluation-page.js';
 
 export interface EvaluateOptions {
   readonly split?: 'train' | 'val' | 'test' | undefined;
@@ -41,7 +42,7 @@ export function loadRunNetwork(run: string, config: TrainConfig): Layer {
   return network.to({ device: config.device, memoryFormat: 'channels_last' });
 }
 
-/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
+/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json and evaluation.html. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
   const config = await readRunConfig(run);
@@ -52,7 +53,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
     using network = loadRunNetwork(run, config);
-    const { scores, assessment, seconds } = await assessCases(network, cache, splits[split], {
+    const { scores, assessment, seconds, pictures } = await assessCases(network, cache, splits[split], {
       config,
       dataset,
       empty,
@@ -72,6 +73,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     };
     const evaluation = toEvaluation(scores, context, assessment);
+    await writeFileAtomic(join(run, 'evaluation.html'), renderEvaluationPage(evaluation, pictures));
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;
   } finally {
