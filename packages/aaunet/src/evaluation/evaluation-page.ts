@@ -16,9 +16,8 @@ const TILE = 320;
 const GAP = 4;
 
 function figure({ value, low, high, n }: Estimate, digits = 2): string {
-  if (value === null) return `– <span class="quiet">(${n})</span>`;
-  const range = low === null || high === null ? '' : ` ${low.toFixed(digits)}–${high.toFixed(digits)};`;
-  return `${value.toFixed(digits)} <span class="quiet">(${range} ${n})</span>`;
+  const range = low === null || high === null ? '' : `${low.toFixed(digits)} to ${high.toFixed(digits)}, `;
+  return `${value?.toFixed(digits) ?? '–'}<br><small class="quiet">${range}n ${n}</small>`;
 }
 
 function tableOf(
@@ -126,7 +125,7 @@ export function renderEvaluationPage(evaluation: Evaluation, pictures: readonly 
 <p>${caseCount} cases of ${intervals.patients} patients, ${sliceCount} slices of ${size} x ${size} pixels; ${split} part, ${escapeHtml(checkpoint)} checkpoint, ${escapeHtml(evaluation.software)}.</p>
 ${synthetic ? '<p class="notice">Synthetic data: these scores say nothing about patients.</p>' : ''}
 <p class="notice">Research use only: not a medical device.</p>
-<p class="quiet">In brackets: ${Math.round(intervals.level * 100)} % intervals (${intervals.method}, ${intervals.resamples} resamples, seed ${intervals.seed}); number of items. Both empty: ${conventions.bothEmpty === 'one' ? 'counts as 1' : 'no score'}. HD95 with one empty: ${conventions.oneEmptyHd95 === 'nan' ? 'no value' : "the scan's diagonal"}.</p>
+<p class="quiet">Below each figure: ${Math.round(intervals.level * 100)} % intervals (${intervals.method}, ${intervals.resamples} resamples, seed ${intervals.seed}); n, the number of items. Both empty: ${conventions.bothEmpty === 'one' ? 'counts as 1' : 'no score'}. HD95 with one empty: ${conventions.oneEmptyHd95 === 'nan' ? 'no value' : "the scan's diagonal"}.</p>
 <h2>Overlap</h2>
 ${dicePlot(assessment.types)}
 ${tableOf(assessment, [

@@ -15,7 +15,7 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .
 p { margin: .3rem 0; } .quiet { opacity: .75; }
 .notice { border-left: 4px solid var(--warn); padding: .3rem .8rem; margin: .5rem 0; background: #f59e0b1c; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .2rem .7rem; text-align: right; }
-th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid var(--edge); } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid var(--edge); } th { font-weight: 600; } small { white-space: nowrap; }
 .swatch { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; }
 img { max-width: 100%; height: auto; background: #000; } figure { margin: .6rem 0; } figcaption { font-size: .9rem; }
 svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
