@@ -10,7 +10,7 @@ export function escapeHtml(text: string): string {
 
 const STYLE = `
 :root { color-scheme: light dark; --edge: #8884; --warn: #b45309; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 1.5rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1240px; margin: 1.5rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; }
 p { margin: .3rem 0; } .quiet { opacity: .75; }
 .notice { border-left: 4px solid var(--warn); padding: .3rem .8rem; margin: .5rem 0; background: #f59e0b1c; }

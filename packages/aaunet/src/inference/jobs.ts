@@ -22,7 +22,8 @@ async function runProcess(task: BatchTask, options: PredictOptions): Promise<voi
   const { model, out, device, batch, threads, flip, probabilities, signal } = options;
   const models = typeof model === 'string' ? [model] : model;
   const args = [
-    ...[PROGRAM, 'predict', task.input, '--out', out, '--as', task.name, '--model', ...models],
+    ...[PROGRAM, 'predict', task.input, '--out', out, '--as', task.name],
+    ...models.flatMap((one) => ['--model', one]),
     ...(device === undefined ? [] : ['--device', device]),
     ...(batch === undefined ? [] : ['--batch', String(batch)]),
     ...(threads === undefined ? [] : ['--threads', String(threads)]),
