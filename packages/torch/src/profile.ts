@@ -10,11 +10,11 @@ export type { ProfileRow };
  */
 export function profile(body: () => void): ProfileRow[] {
   native.startProfile();
-  let rows: ProfileRow[] = [];
   try {
     body();
-  } finally {
-    rows = native.stopProfile();
+  } catch (error) {
+    native.stopProfile();
+    throw error;
   }
-  return rows.sort((a, b) => b.seconds - a.seconds);
+  return native.stopProfile().sort((a, b) => b.seconds - a.seconds);
 }
