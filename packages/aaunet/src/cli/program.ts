@@ -3,6 +3,7 @@ import { VERSION } from '../version.js';
 import { addBench } from './commands/bench.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEvaluate } from './commands/evaluate.js';
+import { addImport } from './commands/import.js';
 import { addModels } from './commands/models.js';
 import { addPredict } from './commands/predict.js';
 import { addSynth } from './commands/synth.js';
@@ -22,7 +23,7 @@ function buildProgram(context: CliContext): Command {
       writeErr: (text) => context.stderr.write(text),
     })
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
-  for (const add of [addSynth, addTrain, addEvaluate, addPredict, addModels, addBench, addDoctor])
+  for (const add of [addSynth, addImport, addTrain, addEvaluate, addPredict, addModels, addBench, addDoctor])
     add(program, context);
   // Also after the command's name, where people put it.
   for (const command of program.commands) command.option('--verbose', 'show stack traces of errors');

@@ -185,7 +185,9 @@ describe('focalCriterion', () => {
     const { tensors } = memoryStats();
     {
       using criterion = focalCriterion({ annotated: PUBLIC, untyped: [], hasUnknown: true }, weights, options);
-      tidy(() => { criterion.of(randn([1, 8, 2, 2]), labels([0, 1, 8, 3], [1, 2, 2])).dispose(); });
+      tidy(() => {
+        criterion.of(randn([1, 8, 2, 2]), labels([0, 1, 8, 3], [1, 2, 2])).dispose();
+      });
     }
     expect(memoryStats().tensors).toBe(tensors);
   });
