@@ -119,10 +119,11 @@ function nameTypes(labels: Volume<Uint8Array>, diagnoses: Diagnoses = new Map(),
   else if (last !== labels.slices) {
     notes.add('warning', `The table lists ${last} slices, the scan has ${labels.slices}.`);
   }
-  if (tally.several > 0)
-    notes.add('found', `${tally.several} slices have blood of several types, which the mask does not tell apart.`);
-  if (tally.none > 0) notes.add('warning', `${tally.none} slices have blood in the mask, but no type in the table.`);
+  if (tally.several > 0) {
+    notes.add('found', `Slices with blood of several types, which the mask does not tell apart: ${tally.several}.`);
+  }
+  if (tally.none > 0) notes.add('warning', `Slices with blood in the mask, but no type in the table: ${tally.none}.`);
   if (tally.empty > 0)
-    notes.add('warning', `${tally.empty} slices have a type in the table, but no blood in the mask.`);
+    notes.add('warning', `Slices with a type in the table, but no blood in the mask: ${tally.empty}.`);
   return { ...labels, data };
 }

@@ -122,9 +122,11 @@ async function checkFolders(source: string, out: string): Promise<void> {
   const from = await realpath(source).catch(() => {
     throw new Error(`Expected a data set at ${source}, found nothing there.`);
   });
-  const folder = (await stat(from)).isDirectory() ? from : dirname(from);
+  const isFolder = (await stat(from)).isDirectory();
+  const folder = isFolder ? from : dirname(from);
   const to = resolve(await realpath(dirname(resolve(out))).catch(() => dirname(resolve(out))), basename(resolve(out)));
-  if (to === folder || to.startsWith(folder + sep)) {
+  // Beside the JSON file that lists pairs there may well be room for the result.
+  if (to === folder || (isFolder && to.startsWith(folder + sep))) {
     throw new Error(`Expected the new data set outside of ${source}, found ${out}; name another folder.`);
   }
   const found = await readdir(out).catch((error: unknown): string[] => {

@@ -129,8 +129,8 @@ describe('ct-ich', () => {
       untyped: ['ICH', 'SDH', 'SAH', 'EDH', 'IVH'],
     });
     const notes = text(result.report, 'CTICH_049');
-    expect(notes).toContain('1 slices have blood of several types');
-    expect(notes).toContain('1 slices have blood in the mask, but no type');
+    expect(notes).toContain('does not tell apart: 1.');
+    expect(notes).toContain('no type in the table: 1.');
   });
 
   it('says of an older release of pictures what it lacks', async () => {
