@@ -18,6 +18,8 @@ export { renderMontage } from './inference/montage.js';
 export { OUTPUT_FILES, writeOutputs } from './inference/outputs.js';
 export { formatVolumesCsv, makeReport } from './inference/report.js';
 export type { ModelIdentity, Problem, ReportContext, SegmentationReport, TypeFinding } from './inference/report.js';
+export { BOOTSTRAP_DEFAULTS, bootstrapInterval, bootstrapIntervals, groupBy } from './metrics/bootstrap.js';
+export type { BootstrapOptions, Interval } from './metrics/bootstrap.js';
 export { DiceAccumulator } from './metrics/dice.js';
 export type { ClassScores, EmptyConvention, SegmentationScores } from './metrics/dice.js';
 export { evaluationSchema, formatEvaluation, toEvaluation } from './metrics/evaluation-report.js';

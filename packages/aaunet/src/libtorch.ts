@@ -36,4 +36,9 @@ export {
   type NetworkOptions,
 } from './models/registry.js';
 export { train, type TrainEvent, type TrainOptions, type TrainResult } from './training/train.js';
+export { compareRuns, readPaperFigures, type Comparison, type PaperFigures } from './comparison/comparison.js';
+export { readComparedRun, type ComparedRun } from './comparison/compared-run.js';
+export { formatComparison, type TableFormat } from './comparison/format.js';
+export { reproduce, type ReproduceEvent, type ReproduceOptions, type ReproduceResult } from './comparison/reproduce.js';
+export { locateWeights } from './weights/hub.js';
 export { describeWeights, loadWeights, type WeightsReport } from './weights/load-weights.js';

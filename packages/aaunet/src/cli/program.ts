@@ -6,7 +6,9 @@ import { addEvaluate } from './commands/evaluate.js';
 import { addImport } from './commands/import.js';
 import { addModels } from './commands/models.js';
 import { addPredict } from './commands/predict.js';
+import { addReproduce } from './commands/reproduce.js';
 import { addSynth } from './commands/synth.js';
+import { addTable } from './commands/table.js';
 import { addTrain } from './commands/train.js';
 import type { CliContext } from './context.js';
 import { type ExitCode, describeError, exitCodeOf } from './errors.js';
@@ -23,7 +25,10 @@ function buildProgram(context: CliContext): Command {
       writeErr: (text) => context.stderr.write(text),
     })
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
-  for (const add of [addSynth, addImport, addTrain, addEvaluate, addPredict, addModels, addBench, addDoctor])
+  for (const add of [
+    ...[addSynth, addImport, addTrain, addEvaluate, addTable, addReproduce],
+    ...[addPredict, addModels, addBench, addDoctor],
+  ])
     add(program, context);
   // Also after the command's name, where people put it.
   for (const command of program.commands) command.option('--verbose', 'show stack traces of errors');

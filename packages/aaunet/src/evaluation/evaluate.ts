@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { setNumThreads } from '@aaunet/torch';
+import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
 import { writeJsonAtomic } from '../atomic.js';
 import { readDataset } from '../datasets/dataset.js';
@@ -11,6 +12,7 @@ import type { EmptyConvention } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
+import type { TrainConfig } from '../training/config.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
 import { scoreCases } from './score.js';
@@ -29,6 +31,13 @@ export function chosenCheckpoint(run: string): CheckpointName {
   throw new Error(`${run} holds no checkpoint; train it first, or name the folder that 'aaunet train' wrote.`);
 }
 
+/** The chosen checkpoint of a run as a network in inference mode on the run's device; the caller disposes it. */
+export function loadRunNetwork(run: string, config: TrainConfig): Layer {
+  const network = withoutInitialisation(() => buildModel(config.model)).eval();
+  loadWeights(checkpointPath(run, chosenCheckpoint(run)), network);
+  return network.to({ device: config.device, memoryFormat: 'channels_last' });
+}
+
 /** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', onProgress, signal } = options;
@@ -39,12 +48,12 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   const cache = await openSliceCache(dataset, { size: config.size, fallback: run, signal });
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
-    using network = buildModel(config.model).eval();
-    loadWeights(checkpointPath(run, checkpoint), network);
-    network.to({ device: config.device, memoryFormat: 'channels_last' });
+    using network = loadRunNetwork(run, config);
     const { annotated, untyped } = dataset;
     const settings = { config, annotated, untyped, empty, onProgress, signal };
+    const started = performance.now();
     const scores = await scoreCases(network, cache, splits[split], settings);
+    const seconds = (performance.now() - started) / 1000;
     const evaluation = toEvaluation(scores, {
       software: SOFTWARE,
       model: config.model,
@@ -53,6 +62,8 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       split,
       synthetic: dataset.synthetic,
       size: config.size,
+      secondsPerImage: scores.sliceCount > 0 ? seconds / scores.sliceCount : null,
+      patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     });
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;

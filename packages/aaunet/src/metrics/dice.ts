@@ -29,6 +29,22 @@ export interface ClassScores {
   readonly slices: CountedScore;
 }
 
+/** Voxels of one type in one case: in the truth, in the prediction, in both. */
+export interface CaseOverlap {
+  readonly id: number;
+  readonly name: string;
+  readonly truth: number;
+  readonly predicted: number;
+  readonly intersection: number;
+}
+
+/** The counts of one case, from which its own scores and every pooled one can be computed again. */
+export interface CaseCountsOfTypes {
+  readonly case: string;
+  readonly slices: number;
+  readonly types: readonly CaseOverlap[];
+}
+
 export interface SegmentationScores {
   readonly empty: EmptyConvention;
   readonly caseCount: number;
@@ -38,6 +54,8 @@ export interface SegmentationScores {
   readonly mean: { readonly pooled: CountedScore; readonly cases: CountedScore; readonly slices: CountedScore };
   /** Voxel counts, `confusion[truth][prediction]`. */
   readonly confusion: readonly (readonly number[])[];
+  /** In the order in which the cases were added. */
+  readonly perCase: readonly CaseCountsOfTypes[];
 }
 
 interface Overlap {
@@ -94,8 +112,10 @@ export class DiceAccumulator {
   private readonly caseMeans = LABELS.map(() => new RunningMean());
   private readonly sliceMeans = LABELS.map(() => new RunningMean());
   private readonly finished = new Set<string>();
+  private readonly perCase: CaseCountsOfTypes[] = [];
   private current: string | undefined;
   private sliceCount = 0;
+  private slicesOfCase = 0;
 
   /**
    * @param annotated names of the types that the data set marks; the others get no score.
@@ -137,12 +157,22 @@ export class DiceAccumulator {
       if (overlap.truth > 0) this.sliceMeans[index]!.add(diceOf(overlap, this.empty));
     });
     this.sliceCount++;
+    this.slicesOfCase++;
   }
 
   private finishCase(): void {
     if (this.current === undefined) return;
     this.finished.add(this.current);
+    this.perCase.push({
+      case: this.current,
+      slices: this.slicesOfCase,
+      types: LABELS.map(({ id, name }) => {
+        const { both, truth, predicted } = overlapOf(this.ofCase, id);
+        return { id, name, truth, predicted, intersection: both };
+      }),
+    });
     this.current = undefined;
+    this.slicesOfCase = 0;
     LABELS.forEach(({ id }, index) => {
       this.caseMeans[index]!.add(diceOf(overlapOf(this.ofCase, id), this.empty));
     });
@@ -194,6 +224,7 @@ export class DiceAccumulator {
       confusion: Array.from({ length: CLASS_COUNT }, (_, row) =>
         Array.from(this.pooled.subarray(row * CLASS_COUNT, (row + 1) * CLASS_COUNT)),
       ),
+      perCase: [...this.perCase],
     };
   }
 }

@@ -10,6 +10,7 @@ const context = {
   split: 'test',
   synthetic: true,
   size: 128,
+  secondsPerImage: 0.5,
 } as const;
 
 function example() {
@@ -24,6 +25,21 @@ describe('evaluation.json', () => {
     expect(evaluation.classes[0]!.pooled.dice).toBeCloseTo(2 / 3, 12);
     expect(evaluation.classes[1]!.pooled.dice).toBeNull();
     expect(evaluationSchema.parse(JSON.parse(JSON.stringify(evaluation)))).toEqual(evaluation);
+  });
+
+  it('holds the counts of every case and whose it is', () => {
+    const accumulator = new DiceAccumulator(['ICH']);
+    accumulator.addSlice('a', Uint8Array.of(1, 1, 0), Uint8Array.of(1, 0, 2));
+    accumulator.addSlice('a', Uint8Array.of(1, 0, 0), Uint8Array.of(1, 1, 0));
+    accumulator.addSlice('b', Uint8Array.of(0, 0, 0), Uint8Array.of(0, 0, 1));
+    const { perCase } = toEvaluation(accumulator.finish(), { ...context, patients: { a: 'P1' } });
+    expect(perCase.map((entry) => [entry.case, entry.patient, entry.slices])).toEqual([
+      ['a', 'P1', 2],
+      ['b', 'b', 1],
+    ]);
+    expect(perCase[0]!.types[0]).toEqual({ id: 1, name: 'ICH', truth: 3, predicted: 3, intersection: 2 });
+    expect(perCase[0]!.types[1]).toMatchObject({ name: 'SDH', truth: 0, predicted: 1, intersection: 0 });
+    expect(perCase[1]!.types[0]).toMatchObject({ truth: 0, predicted: 1, intersection: 0 });
   });
 
   it('refuses keys that it does not know', () => {

@@ -20,6 +20,8 @@ export const evaluationSchema = z.strictObject({
   synthetic: z.boolean(),
   /** In-plane size in pixels at which truth and prediction were compared, or "source" for the files' own. */
   size: z.union([z.int().positive(), z.literal('source')]),
+  /** Seconds an image that the evaluation took, reading included; null where not measured. */
+  secondsPerImage: z.number().positive().nullable(),
   /** Score of both-empty: "nan" (left out) or "one". */
   empty: z.enum(['nan', 'one']),
   aggregations: z.strictObject({ pooled: z.string(), cases: z.string(), slices: z.string() }),
@@ -37,15 +39,35 @@ export const evaluationSchema = z.strictObject({
   ),
   mean: z.strictObject({ pooled: counted, cases: counted, slices: counted }),
   confusion: z.array(z.array(z.int().nonnegative())),
+  /** Voxel counts of every case and type: what intervals over patients and paired tests are computed from. */
+  perCase: z.array(
+    z.strictObject({
+      case: z.string(),
+      patient: z.string(),
+      slices: z.int().positive(),
+      types: z.array(
+        z.strictObject({
+          id: z.int(),
+          name: z.string(),
+          truth: z.int().nonnegative(),
+          predicted: z.int().nonnegative(),
+          intersection: z.int().nonnegative(),
+        }),
+      ),
+    }),
+  ),
 });
 
 export type Evaluation = z.output<typeof evaluationSchema>;
 
 /** What evaluation.json says beside the scores. */
-export type EvaluationContext = Pick<
+export interface EvaluationContext extends Pick<
   Evaluation,
-  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size'
->;
+  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size' | 'secondsPerImage'
+> {
+  /** Case to patient; a case that is not named is a patient of its own. */
+  readonly patients?: Readonly<Record<string, string>> | undefined;
+}
 
 const AGGREGATIONS = {
   pooled: 'per class, voxels of all slices of the split pooled; n = true voxels',
@@ -54,7 +76,7 @@ const AGGREGATIONS = {
 };
 
 /** Puts scores and context together as evaluation.json holds them (NaN as null). */
-export function toEvaluation(scores: SegmentationScores, context: EvaluationContext): Evaluation {
+export function toEvaluation(scores: SegmentationScores, { patients = {}, ...context }: EvaluationContext): Evaluation {
   return evaluationSchema.parse({
     format: 'aaunet-evaluation-1',
     ...context,
@@ -63,6 +85,11 @@ export function toEvaluation(scores: SegmentationScores, context: EvaluationCont
         ? { ...AGGREGATIONS, cases: 'per class, mean over all cases, both-empty counts as 1; n = cases' }
         : AGGREGATIONS,
     ...scores,
+    perCase: scores.perCase.map(({ case: name, ...counts }) => ({
+      case: name,
+      patient: patients[name] ?? name,
+      ...counts,
+    })),
   });
 }
 

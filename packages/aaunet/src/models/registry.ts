@@ -1,5 +1,5 @@
-import { noGrad, observe, tidy, Tensor, zeros } from '@aaunet/torch';
-import type { Layer } from '@aaunet/torch/nn';
+import { noGrad, observe, tidy, zeros, type Tensor } from '@aaunet/torch';
+import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
 import { UNetDecoder } from '../decoders/unet.js';
 import { UNetPlusPlusDecoder } from '../decoders/unetplusplus.js';
@@ -151,29 +151,36 @@ const FEATURED = [...new Set<ModelName>([...TABLE_I, ...(Object.keys(NAMED) as M
 
 /** Networks with their size and cost, which takes building each: the featured ones, or `all` that compose. */
 export function listModels({ all = false } = {}): ModelSummary[] {
-  return (all ? MODEL_NAMES : FEATURED).map((name) => {
-    using network = buildModel(name).eval();
-    const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
-    const { description, reference } = MODELS[name];
-    return { name, description, reference, parameters, gflop: countOperations(network, 512) / 1e9 };
-  });
+  return (all ? MODEL_NAMES : FEATURED).map(summarizeModel);
+}
+
+/** A network's size and cost, which takes building it. @throws naming the networks there are when there is none of that name. */
+export function summarizeModel(name: string): ModelSummary {
+  using network = withoutInitialisation(() => buildModel(name)).eval();
+  const parameters = network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
+  const { description, reference } = MODELS[name as ModelName];
+  return { name, description, reference, parameters, gflop: countOperations(network, 512) / 1e9 };
 }
 
 /** Pixels a side at which operations are counted before they are scaled: convolutions grow with the area. */
 const COUNTED_SIZE = 64;
 
-/** Floating-point operations of the convolutions of one image of `size` x `size`. */
+/**
+ * Floating-point operations of the convolutions of one image of `size` x `size`. The convolutions themselves are not run:
+ * their shapes are enough.
+ */
 function countOperations(network: Layer, size: number): number {
   let operations = 0;
   observe(
     (name, args, run) => {
-      const result = run();
-      if (name === 'aten::conv2d' && result instanceof Tensor) {
-        const weight = args[1] as Tensor;
-        const pooled = result.size(2) === 1 && result.size(3) === 1;
-        const scale = pooled ? 1 : (size / COUNTED_SIZE) ** 2;
-        operations += ((2 * result.numel * weight.numel) / weight.size(0)) * scale;
-      }
+      if (name !== 'aten::conv2d') return run();
+      const [input, weight, , stride, padding, dilation] = args as [Tensor, Tensor, unknown, number, number, number];
+      const [rows, columns] = [2, 3].map(
+        (dim) => Math.floor((input.size(dim) + 2 * padding - dilation * (weight.size(dim) - 1) - 1) / stride) + 1,
+      ) as [number, number];
+      const result = zeros([input.size(0), weight.size(0), rows, columns]);
+      const scale = rows === 1 && columns === 1 ? 1 : (size / COUNTED_SIZE) ** 2;
+      operations += ((2 * result.numel * weight.numel) / weight.size(0)) * scale;
       return result;
     },
     () => {

@@ -82,7 +82,7 @@ export const trainConfigSchema = z.strictObject({
   }),
   /** Validates after every so many epochs; the last epoch is always validated. */
   validateEvery: z.int().min(1).default(1),
-  /** Weights of an encoder or a whole network to start from (.safetensors or .pth); null: random. */
+  /** Weights of an encoder or a whole network to start from: a .safetensors or .pth file, or timm's name of a model; null: random. */
   init: z.string().min(1).nullable().default(null),
   device: z
     .string()

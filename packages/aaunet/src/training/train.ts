@@ -18,6 +18,7 @@ import { buildModel } from '../models/registry.js';
 import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
 import { SOFTWARE } from '../version.js';
+import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { classWeights } from './class-weights.js';
@@ -28,6 +29,8 @@ import { readRunConfig, startRun, writeModelFile } from './run-folder.js';
 /** What happens during a training, in order of occurrence. */
 export type TrainEvent =
   | { readonly type: 'prepare'; readonly done: number; readonly total: number }
+  /** Weights to start from are fetched; in bytes. */
+  | { readonly type: 'download'; readonly done: number; readonly total: number }
   | { readonly type: 'start'; readonly step: number; readonly totalSteps: number; readonly resumed: boolean }
   | {
       readonly type: 'step';
@@ -113,8 +116,13 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 
     manualSeed(config.seed);
     using network = buildModel(config.model);
-    if (config.init !== null)
-      emit({ type: 'message', text: describeWeights(config.init, loadWeights(network, config.init)) });
+    if (config.init !== null && !resumed) {
+      const onProgress = (done: number, total: number): void => {
+        emit({ type: 'download', done, total });
+      };
+      const path = await locateWeights(config.init, { onProgress, signal });
+      emit({ type: 'message', text: describeWeights(config.init, loadWeights(network, path)) });
+    }
     network.to({ device: config.device, memoryFormat: 'channels_last' });
     using optimizer = new AdamW(network.namedParameters(), config.optimizer);
     using criterion = focalCriterion(dataset, plan.weights, { gamma: config.loss.focalGamma, device: config.device });

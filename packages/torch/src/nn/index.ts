@@ -1,6 +1,13 @@
 export { Identity, ReLU, Sigmoid, Softmax } from './activation.js';
 export { Conv2d, type Conv2dOptions } from './conv.js';
-export { defaultUniform_, kaimingNormal_, kaimingUniform_, uniform_, xavierUniform_ } from './init.js';
+export {
+  defaultUniform_,
+  kaimingNormal_,
+  kaimingUniform_,
+  uniform_,
+  withoutInitialisation,
+  xavierUniform_,
+} from './init.js';
 export { Linear } from './linear.js';
 export { buffer, Layer, Module, parameter, Sequential, type LoadReport } from './module.js';
 export { BatchNorm2d, GroupNorm, InstanceNorm2d } from './norm.js';

@@ -9,10 +9,27 @@ function fans(weight: Tensor): { fanIn: number; fanOut: number } {
   return { fanIn: inputs * field, fanOut: outputs * field };
 }
 
+let initialising = true;
+
+/**
+ * Runs `body`, in which new layers leave their weights as the memory happens to be: for networks whose weights are loaded
+ * next, or only counted.
+ */
+export function withoutInitialisation<R>(body: () => R): R {
+  const before = initialising;
+  initialising = false;
+  try {
+    return body();
+  } finally {
+    initialising = before;
+  }
+}
+
 export function uniform_(tensor: Tensor, low: number, high: number): Tensor {
-  noGrad(() => {
-    aten.uniform_(tensor, low, high).dispose();
-  });
+  if (initialising)
+    noGrad(() => {
+      aten.uniform_(tensor, low, high).dispose();
+    });
   return tensor;
 }
 
@@ -28,6 +45,7 @@ export function defaultUniform_(weight: Tensor, bias: Tensor | null): void {
 
 /** Normal with variance 2 / fan (He et al. 2015, arXiv:1502.01852), for weights before a ReLU. */
 export function kaimingNormal_(weight: Tensor, mode: 'fanIn' | 'fanOut' = 'fanOut'): void {
+  if (!initialising) return;
   noGrad(() => {
     aten.normal_(weight, 0, Math.sqrt(2 / fans(weight)[mode])).dispose();
   });

@@ -53,11 +53,13 @@ export async function configFromFlags(data: string, flags: TrainFlags): Promise<
 /** Shows the events of a training as two bars (preparing the data, training) and lines that stay. */
 export class TrainProgress {
   private readonly prepare: Progress;
+  private readonly download: Progress;
   private steps: Progress | undefined;
   private isPreparing = false;
 
   constructor(private readonly context: CliContext) {
     this.prepare = new Progress({ label: 'prepare', total: 0, unit: 'cases', stream: context.stderr });
+    this.download = new Progress({ label: 'download', total: 0, unit: 'MB', stream: context.stderr });
   }
 
   show(event: TrainEvent): void {
@@ -66,6 +68,10 @@ export class TrainProgress {
       case 'prepare':
         this.isPreparing = true;
         this.prepare.update(event.done, '', event.total);
+        break;
+      case 'download':
+        this.download.update(Math.round(event.done / 1e6), '', Math.round(event.total / 1e6));
+        if (event.done === event.total) this.download.finish();
         break;
       case 'start':
         if (this.isPreparing) this.prepare.finish();
@@ -93,6 +99,7 @@ export class TrainProgress {
 
   abandon(): void {
     this.prepare.abandon();
+    this.download.abandon();
     this.steps?.abandon();
   }
 
@@ -102,14 +109,9 @@ export class TrainProgress {
   }
 }
 
-export function addTrain(program: Command, context: CliContext): void {
-  program
-    .command('train')
-    .argument('<data>', "data set in nnU-Net's raw format")
-    .summary('train a network')
-    .description('Trains a network and writes a run folder. Ctrl-C stops it with a checkpoint; --resume continues.')
-    .requiredOption('--out <run>', 'run folder')
-    .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)')
+/** The options that say how to train, whatever the network. */
+export function addTrainOptions(command: Command): Command {
+  return command
     .option('--config <file>', 'configuration (JSON); the options here go over it')
     .option('--epochs <n>', 'epochs', integerOf(1))
     .option('--max-steps <n>', 'end after so many steps', integerOf(1))
@@ -118,9 +120,23 @@ export function addTrain(program: Command, context: CliContext): void {
     .option('--device <device>', 'cpu or cuda')
     .option('--precision <type>', 'bf16 or fp32')
     .option('--threads <n>', 'CPU threads', integerOf(1))
+    .option('--seed <n>', 'random seed', integerOf(0));
+}
+
+export function addTrain(program: Command, context: CliContext): void {
+  const command = program
+    .command('train')
+    .argument('<data>', "data set in nnU-Net's raw format")
+    .summary('train a network')
+    .description('Trains a network and writes a run folder. Ctrl-C stops it with a checkpoint; --resume continues.')
+    .requiredOption('--out <run>', 'run folder')
+    .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)');
+  addTrainOptions(command)
     .option('--resume', "continue from the run's last checkpoint")
-    .option('--init <weights>', 'start from these weights (.safetensors or .pth)')
-    .option('--seed <n>', 'random seed', integerOf(0))
+    .option(
+      '--init <weights>',
+      'start from these weights: a .safetensors or .pth file, or a name such as timm/resnest50d.in1k',
+    )
     .addHelpText('after', '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10')
     .action(async (data: string, flags: TrainFlags) => {
       const config = await configFromFlags(data, flags);

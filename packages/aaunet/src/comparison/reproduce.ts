@@ -1,0 +1,186 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { CLASS_COUNT, LABELS } from '@aaunet/imaging';
+import { setImmediate } from 'node:timers/promises';
+
+import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
+import { readDataset } from '../datasets/dataset.js';
+import { ensureSplits } from '../datasets/ensure-splits.js';
+import { loadBatches } from '../datasets/loader.js';
+import type { SliceRef } from '../datasets/sampler.js';
+import { openSliceCache, type CachedCase } from '../datasets/slice-cache.js';
+import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
+import { segmentSlices } from '../inference/segment.js';
+import { TABLE_I, isModelName, MODEL_NAMES } from '../models/registry.js';
+import { readJson } from '../schema-errors.js';
+import { trainConfigSchema, type TrainConfig } from '../training/config.js';
+import { train, type TrainEvent } from '../training/train.js';
+import { readComparedRun } from './compared-run.js';
+import { compareRuns, type Comparison, type PaperFigures } from './comparison.js';
+import { renderFigure, type FigureSlice } from './figure.js';
+import { formatComparison, TABLE_FORMATS, type TableFormat } from './format.js';
+
+export interface ReproduceOptions {
+  /** Folder of the comparison: a run folder for each network, the tables and the figure. */
+  readonly out: string;
+  /** Networks to compare; default Table I's nine. */
+  readonly models?: readonly string[] | undefined;
+  /** Figures to stand beside ours. */
+  readonly paper?: PaperFigures | undefined;
+  readonly onEvent?: ((event: ReproduceEvent) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What happens during a comparison, in order of occurrence. */
+export type ReproduceEvent =
+  | {
+      readonly type: 'network';
+      readonly model: string;
+      readonly index: number;
+      readonly total: number;
+      readonly done: boolean;
+    }
+  | { readonly type: 'train'; readonly model: string; readonly event: TrainEvent }
+  | { readonly type: 'evaluate'; readonly model: string; readonly done: number; readonly total: number }
+  | { readonly type: 'failed'; readonly model: string; readonly message: string };
+
+export interface ReproduceResult {
+  /** Undefined where no network has been finished. */
+  readonly comparison: Comparison | undefined;
+  /** Networks that could not be trained or evaluated, with the reason. */
+  readonly failed: readonly { readonly model: string; readonly message: string }[];
+  /** True where `signal` ended it early; the same call continues. */
+  readonly interrupted: boolean;
+}
+
+const FILE_OF: Readonly<Record<TableFormat, string>> = {
+  md: 'table.md',
+  csv: 'table.csv',
+  latex: 'table.tex',
+  json: 'comparison.json',
+};
+
+/**
+ * Trains and evaluates networks with the same splits, seed and budget, and writes Table I of Chang et al. 2022 anew:
+ * OUT/<network>/ (run folders), OUT/table.{md,csv,tex}, comparison.json and figure.png. Called again, it continues where it
+ * stopped; a network that fails does not stop the others.
+ *
+ * @param config the budget that all share; its `model` is not looked at.
+ * @throws Error of one sentence for an unknown network, or if OUT holds a comparison with another configuration.
+ */
+export async function reproduce(config: TrainConfig, options: ReproduceOptions): Promise<ReproduceResult> {
+  const { out, models = TABLE_I, paper, signal } = options;
+  const emit = options.onEvent ?? (() => undefined);
+  const stopped = (): boolean => signal?.aborted === true;
+  const unknown = models.find((model) => !isModelName(model));
+  if (unknown !== undefined)
+    throw new Error(`There is no network '${unknown}'; choose from ${MODEL_NAMES.join(', ')}.`);
+  await keepConfig(out, config);
+  const failed: { model: string; message: string }[] = [];
+  const finished: string[] = [];
+  for (const [index, model] of models.entries()) {
+    if (stopped()) break;
+    const run = join(out, model);
+    const done = existsSync(join(run, 'evaluation.json'));
+    emit({ type: 'network', model, index, total: models.length, done });
+    try {
+      if (!done) {
+        const onEvent = (event: TrainEvent): void => {
+          emit({ type: 'train', model, event });
+        };
+        const { interrupted } = await train({ ...config, model }, { run, resume: true, onEvent, signal });
+        if (interrupted) break;
+        const onProgress = (count: number, total: number): void => {
+          emit({ type: 'evaluate', model, done: count, total });
+        };
+        await evaluateRun(run, { onProgress, signal });
+      }
+      finished.push(model);
+    } catch (error) {
+      if (stopped()) break;
+      const message = error instanceof Error ? error.message : String(error);
+      failed.push({ model, message });
+      emit({ type: 'failed', model, message });
+    }
+    // Also half way: who looks in sees what there is.
+    await writeComparison(out, finished, paper);
+  }
+  const comparison = await writeComparison(out, finished, paper);
+  if (comparison && !stopped()) await writeFigure(out, config, finished);
+  return { comparison, failed, interrupted: stopped() };
+}
+
+/** OUT/config.json holds the budget; whoever continues must mean the same. */
+async function keepConfig(out: string, config: TrainConfig): Promise<void> {
+  const path = join(out, 'config.json');
+  if (!existsSync(path)) {
+    await writeJsonAtomic(path, config);
+    return;
+  }
+  const free: readonly string[] = ['model', 'data', 'device', 'threads'];
+  const before = await readJson(path, trainConfigSchema);
+  const changed = Object.entries(before).filter(
+    ([key, value]) => !free.includes(key) && JSON.stringify(value) !== JSON.stringify(config[key as keyof TrainConfig]),
+  );
+  if (changed.length > 0)
+    throw new Error(
+      `${out} was begun with another ${changed.map(([key]) => key).join(', ')}; continue it without these options, or name another folder.`,
+    );
+}
+
+async function writeComparison(
+  out: string,
+  models: readonly string[],
+  paper: PaperFigures | undefined,
+): Promise<Comparison | undefined> {
+  if (models.length === 0) return undefined;
+  const runs = [];
+  for (const model of models) runs.push(await readComparedRun(join(out, model)));
+  const comparison = compareRuns(runs, paper);
+  for (const format of TABLE_FORMATS)
+    await writeFileAtomic(join(out, FILE_OF[format]), `${formatComparison(comparison, format)}\n`);
+  return comparison;
+}
+
+/** For each type that occurs the slice of the cases with most of its pixels. */
+export function chooseFigureSlices(cases: readonly CachedCase[]): (SliceRef & { readonly title: string })[] {
+  const all = cases.flatMap(({ name, counts }) => counts.map((pixels, slice) => ({ case: name, slice, pixels })));
+  return LABELS.flatMap(({ id, name }) => {
+    const most = all.reduce((best, slice) => (slice.pixels[id]! > best.pixels[id]! ? slice : best), {
+      ...{ case: '', slice: 0 },
+      pixels: new Array<number>(CLASS_COUNT).fill(0),
+    });
+    return most.pixels[id]! > 0 ? [{ case: most.case, slice: most.slice, title: name }] : [];
+  });
+}
+
+async function writeFigure(out: string, config: TrainConfig, models: readonly string[]): Promise<void> {
+  const dataset = await readDataset(config.data);
+  const cache = await openSliceCache(dataset, { size: config.size, fallback: out });
+  try {
+    const splits = await ensureSplits(dataset, cache, config.seed);
+    const chosen = chooseFigureSlices(cache.cases.filter(({ name }) => splits.test.includes(name)));
+    const pixels = config.size ** 2;
+    for await (using batch of loadBatches(cache, [chosen])) {
+      const [hu, truth] = [batch.hu.data('int16'), batch.labels.data('uint8')];
+      const slices: FigureSlice[] = chosen.map(({ title }, i) => ({
+        title,
+        hu: hu.slice((3 * i + 1) * pixels, (3 * i + 2) * pixels),
+        truth: truth.slice(i * pixels, (i + 1) * pixels),
+      }));
+      const columns = [];
+      for (const model of models) {
+        const run = join(out, model);
+        using network = loadRunNetwork(run, { ...config, model });
+        using labels = segmentSlices(network, batch.hu, config);
+        const data = labels.data('uint8');
+        columns.push({ title: model, labels: slices.map((_, i) => data.slice(i * pixels, (i + 1) * pixels)) });
+        await setImmediate();
+      }
+      await writeFileAtomic(join(out, 'figure.png'), renderFigure(slices, columns, config.size));
+    }
+  } finally {
+    await cache.close();
+  }
+}
