@@ -1,7 +1,7 @@
 import { Inflate } from 'fflate';
 
 import { ImagingError } from '../imaging-error.js';
-import { tagName, transferSyntaxName } from './tags.js';
+import { tagName } from './tags.js';
 
 /** A data set with its sequences: what multi-frame objects need, whose geometry lies several sequences deep. */
 export class DicomTree {
@@ -83,7 +83,10 @@ export function parseDicomTree(bytes: Uint8Array): DicomTree {
   while (offset + 8 <= bytes.length && head.group(offset) === 2) offset = head.element(offset, bytes.length, meta, 0);
   const syntax = meta.text(0x00020010) ?? IMPLICIT;
   if (![IMPLICIT, EXPLICIT, DEFLATED, BIG].includes(syntax)) {
-    throw new ImagingError('compressed-dicom', `Expected uncompressed pixels, found ${transferSyntaxName(syntax)}.`);
+    throw new ImagingError(
+      'compressed-dicom',
+      `Expected uncompressed pixels, found the transfer syntax ${syntax.slice(0, 64)}: decompress the file first.`,
+    );
   }
   const content = syntax === DEFLATED ? inflate(bytes.subarray(offset)) : bytes.subarray(offset);
   const root = new DicomTree(syntax !== BIG);
