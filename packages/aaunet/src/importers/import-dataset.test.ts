@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { readDataset } from '../datasets/dataset.js';
+import { evaluateRun } from '../evaluation/evaluate.js';
 import { resolveTrainConfig } from '../training/config.js';
 import { readMetrics } from '../training/metrics-log.js';
 import { train } from '../training/train.js';
@@ -176,5 +177,9 @@ describe('training on what was imported', { timeout: 300_000 }, () => {
     );
     expect(scored[0]!['CSDH']).toBeNull();
     expect(typeof scored[0]!['EDH']).toBe(kind === 'instance22' ? 'object' : 'number');
+    // Without a score there is no best checkpoint; the last one is judged.
+    const { classes, checkpoint } = await evaluateRun(join(folder, 'run'), { split: 'val' });
+    expect(checkpoint).toBe(kind === 'instance22' ? 'last' : 'best');
+    expect(classes.filter(({ annotated }) => annotated)).toHaveLength(kind === 'instance22' ? 0 : 5);
   });
 });

@@ -69,6 +69,10 @@ export function alignMask(image: NiftiInput, mask: NiftiInput, notes: Notes): { 
     notes.add('fixed', "The mask's axes are stored in another order or direction than the image's; it was reordered.");
     return { image: scan, mask: fromCanonical(other.data, canonical.map) };
   }
+  if (same && isArrayDefault(marks.affine, scan.affine)) {
+    notes.add('fixed', "The mask lost its image's origin and directions; it was laid on the image voxel by voxel.");
+    return { image: scan, mask: { ...marks, affine: scan.affine } };
+  }
   if (!fits) throw new Error(`Expected a mask of ${sizeOf(scan)} voxels like its image, found ${sizeOf(marks)}.`);
   const distance = Math.min(apart, largestDistance(canonical.volume, other.affine));
   throw new Error(
@@ -81,6 +85,21 @@ const sizeOf = ({ columns, rows, slices }: Volume): string => `${columns} x ${ro
 /** Headers that only say the voxel size, or are the identity that array libraries write by default. */
 export function hasNoOrientation({ volume: { affine }, affineFrom }: NiftiInput): boolean {
   return affineFrom === 'pixdim' || affine.flat().every((value, index) => value === (index % 5 === 0 ? 1 : 0));
+}
+
+/**
+ * Whether an affine is what array libraries write when they are told the voxel size at most: origin 0, axes along RAS+ or
+ * LPS+, spacing 1 or the image's.
+ */
+function isArrayDefault(affine: Affine, image: Affine): boolean {
+  const [x, y, z] = [affine[0][0], affine[1][1], affine[2][2]];
+  const isAlongAxes = affine.every((row, i) => row.every((value, j) => i === j || Math.abs(value) < 1e-6));
+  if (!isAlongAxes || z <= 0 || x * y <= 0) return false;
+  const spacing = spacingOf(affine);
+  const wanted = spacingOf(image);
+  return (
+    spacing.every((value) => value === 1) || spacing.every((value, axis) => Math.abs(value / wanted[axis]! - 1) < 0.01)
+  );
 }
 
 /** How far apart (mm) two affines place the corners of a volume, at most. */

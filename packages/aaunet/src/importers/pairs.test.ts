@@ -133,6 +133,30 @@ describe('pairs', () => {
     expect(reasons.get('gray')).toContain('gray levels');
   });
 
+  it('lays a mask that an array library stripped of its place on its image, voxel by voxel', async () => {
+    const { scan, labels: marks } = miniCase('a');
+    await putNifti(join(source, 'a.nii'), scan);
+    const diagonal = (x: number, y: number, z: number): Volume['affine'] => [
+      [x, 0, 0, 0],
+      [0, y, 0, 0],
+      [0, 0, z, 0],
+      [0, 0, 0, 1],
+    ];
+    const masks = { unit: diagonal(-1, -1, 1), spaced: diagonal(4, 4, 5), other: diagonal(-2, -2, 5) };
+    for (const [name, affine] of Object.entries(masks)) {
+      await putNifti(join(source, `${name}.nii`), { ...binary(marks), affine });
+    }
+    const pairs = Object.keys(masks).map((name) => ({ image: 'a.nii', mask: `${name}.nii`, case: name }));
+    await write({ name: 'm', labels: { 1: 'ICH' }, pairs });
+    const { cases, skipped } = await importDataset('pairs', source, out);
+    expect(cases.map(({ name }) => name)).toEqual(['unit', 'spaced']);
+    expect(skipped.map(({ name }) => name)).toEqual(['other']);
+    for (const { name, notes } of cases) {
+      expect(notes.map(({ message }) => message).join()).toContain("lost its image's origin");
+      expect(Buffer.from((await labels(name)).data)).toEqual(Buffer.from(binary(marks).data));
+    }
+  });
+
   it('reorders a mask whose axes are stored the other way round, exactly', async () => {
     const { scan, labels: marks } = miniCase('a');
     await putNifti(join(source, 'a.nii'), scan);
