@@ -25,6 +25,13 @@ export { parseDicom } from './dicom/parse.js';
 export type { DicomFile } from './dicom/parse.js';
 export { chooseDicomSeries, DicomVolumeBuilder, readDicomSeries } from './dicom/read.js';
 export type { DicomReadOptions, DicomVolume, SkippedFile } from './dicom/read.js';
+export { placeSegmentation, readDicomSegmentation } from './dicom/segmentation-read.js';
+export type {
+  DicomSegment,
+  DicomSegmentation,
+  DicomSegmentFrame,
+  PlacedSegmentation,
+} from './dicom/segmentation-read.js';
 export { groupDicomSeries } from './dicom/series.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { decodeDicomSlice, readDicomSlice } from './dicom/slice.js';

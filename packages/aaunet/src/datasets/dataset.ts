@@ -17,7 +17,7 @@ const nameSchema = z
   .regex(CASE_NAME, 'expected letters, digits, ".", "_", "+" or "-", starting with a letter or digit');
 
 /** Where a case comes from, as far as its ids say: what tells that two data sets hold the same scan. */
-const lineageSchema = z.strictObject({
+export const lineageSchema = z.strictObject({
   /** The collection that the ids belong to, such as "rsna-2019". */
   source: z.string().min(1).max(64),
   patient: z.string().min(1).max(128).optional(),
