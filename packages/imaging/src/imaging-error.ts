@@ -4,6 +4,7 @@ export type ImagingErrorCode =
   | 'not-nifti'
   | 'bad-nifti'
   | 'not-dicom'
+  | 'bad-archive'
   | 'bad-dicom'
   | 'compressed-dicom'
   | 'unsupported'

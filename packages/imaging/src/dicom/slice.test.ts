@@ -5,7 +5,8 @@ import { ImagingError } from '../imaging-error.js';
 import type { DicomAttribute } from './encode.js';
 import { ctFile, type FixtureOptions } from './fixture.js';
 import { decodeDicomSlice, readDicomSlice } from './slice.js';
-import { EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, TAG } from './tags.js';
+import { EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE } from './syntaxes.js';
+import { TAG } from './tags.js';
 
 function huOf(options: FixtureOptions, z = 10): { hu: number[]; clamped: number } {
   const bytes = ctFile(z, options);
