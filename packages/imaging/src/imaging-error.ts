@@ -5,6 +5,7 @@ export type ImagingErrorCode =
   | 'bad-nifti'
   | 'not-dicom'
   | 'bad-archive'
+  | 'changed'
   | 'bad-dicom'
   | 'compressed-dicom'
   | 'unsupported'

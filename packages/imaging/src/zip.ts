@@ -52,7 +52,8 @@ export async function openZip(input: RandomAccess): Promise<ZipEntry[]> {
   if (offset + length > input.size) throw bad('Expected the zip directory inside of the file, found it cut off.');
   const records = readDirectory(await input.read(offset, length), count);
   const packed = records.reduce((sum, record) => sum + record.packed, 0);
-  if (packed > input.size) throw bad('Expected files side by side in the zip archive, found overlapping ones: it is hostile.');
+  if (packed > input.size)
+    throw bad('Expected files side by side in the zip archive, found overlapping ones: it is hostile.');
   return records
     .filter(({ name }) => !name.endsWith('/'))
     .map((record) => ({
@@ -142,7 +143,10 @@ async function readEntry(input: RandomAccess, record: Record, limit: number): Pr
   if ((flags & 1) !== 0) throw bad(`Expected files without a password, found ${name} encrypted: unpack it first.`);
   if (method !== 0 && method !== 8) throw bad(`Expected stored or deflated files, found method ${method} for ${name}.`);
   if (size > MAX_ENTRY_BYTES) {
-    throw new ImagingError('too-large', `Expected files of at most ${MAX_ENTRY_BYTES} bytes, found ${name} of ${size}.`);
+    throw new ImagingError(
+      'too-large',
+      `Expected files of at most ${MAX_ENTRY_BYTES} bytes, found ${name} of ${size}.`,
+    );
   }
   const cut = (): ImagingError => bad(`Expected ${name} inside of the zip archive, found it cut off.`);
   if (offset + 30 > input.size) throw cut();

@@ -23,6 +23,10 @@ export interface PredictRunOptions {
   readonly out: string;
   readonly onEvent?: ((event: PredictEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** DICOM series to read (Series Instance UID); where absent, the most suitable one. */
+  readonly seriesUid?: string | undefined;
+  /** Whether known faults of values are mended, which is reported either way; true where absent. */
+  readonly repair?: boolean | undefined;
 }
 
 export interface PredictOptions extends PredictRunOptions, EngineOptions {
@@ -47,12 +51,6 @@ export function inputProblems(read: ReadVolume, scan: Volume<Int16Array>): Probl
   const problems: Problem[] = [];
   if (read.source === 'dicom') {
     problems.push(...read.series.problems.map(({ code, message }) => ({ code, message })));
-    if (read.others.length > 0) {
-      problems.push({
-        code: 'other-series',
-        message: `The folder holds ${read.others.length} more axial CT series; the one with most slices was used.`,
-      });
-    }
   }
   let [min, max] = [Infinity, -Infinity];
   for (const hu of scan.data) {
@@ -74,9 +72,9 @@ async function predictOne(
   input: string,
   name: string,
   at: { readonly index: number; readonly count: number },
-  { out, onEvent, signal }: PredictRunOptions,
+  { out, onEvent, signal, seriesUid, repair }: PredictRunOptions,
 ): Promise<Prediction> {
-  const read = await readVolume(input);
+  const read = await readVolume(input, { seriesUid, repair });
   const scan = toHuVolume(read.volume);
   const { volume: canonical, map } = toCanonical(scan);
   const problems = inputProblems(read, scan);
@@ -130,7 +128,7 @@ export async function predictWith(
 }
 
 /**
- * Segments scans (NIfTI files, DICOM folders, single files of a DICOM series) with a trained network and writes
+ * Segments scans (NIfTI files, DICOM folders and zip archives, single files of a DICOM series) with a trained network and writes
  * OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png} for each.
  *
  * @throws Error if an input does not exist or the model cannot be loaded; before anything is written.
@@ -138,7 +136,9 @@ export async function predictWith(
 export async function predict(inputs: readonly string[], options: PredictOptions): Promise<PredictResult> {
   for (const input of inputs) {
     await stat(input).catch((error: unknown) => {
-      throw new Error(`Expected a NIfTI file or a DICOM folder at ${input}, found nothing there.`, { cause: error });
+      throw new Error(`Expected a NIfTI file, a DICOM folder, file or zip archive at ${input}, found nothing there.`, {
+        cause: error,
+      });
     });
   }
   // Loaded here, so that a wrong path is reported where there is no LibTorch, too.

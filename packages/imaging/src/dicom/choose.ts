@@ -92,8 +92,7 @@ export function chooseDicomSeries(
       `Expected original axial slices, found only reformats (${nameOf(best!.series)}): export the original series, or ask for this one by its UID with --series.`,
     );
   }
-  const decisive =
-    second && CRITERIA.find(({ rank }) => rank(best!.merit) !== rank(second.merit));
+  const decisive = second && CRITERIA.find(({ rank }) => rank(best!.merit) !== rank(second.merit));
   return choiceOf(best!.series, all, decisive?.why ?? 'nothing tells them apart and its UID comes first');
 }
 

@@ -69,9 +69,7 @@ export class DicomDataset {
     const { bytes, littleEndian, explicit } = this;
     return new Reader(bytes)
       .items(element, { explicit, littleEndian })
-      .map(
-        (elements) => new DicomDataset(bytes, littleEndian, elements, element.vr === 'UN' ? false : explicit),
-      );
+      .map((elements) => new DicomDataset(bytes, littleEndian, elements, element.vr === 'UN' ? false : explicit));
   }
 }
 

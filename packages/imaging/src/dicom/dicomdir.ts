@@ -14,7 +14,10 @@ export function dicomdirFiles(bytes: Uint8Array): string[][] | undefined {
     const parts = record.texts(TAG.referencedFileId);
     if (parts.length === 0) continue;
     if (parts.some((part) => part === '' || part === '.' || part === '..' || /[/\\:]/.test(part))) {
-      throw new ImagingError('bad-dicom', `Expected file names in the DICOMDIR, found "${parts.join('\\').slice(0, 80)}".`);
+      throw new ImagingError(
+        'bad-dicom',
+        `Expected file names in the DICOMDIR, found "${parts.join('\\').slice(0, 80)}".`,
+      );
     }
     files.push(parts);
   }

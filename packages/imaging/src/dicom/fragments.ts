@@ -35,7 +35,8 @@ export function encapsulatedFrames(dataset: DicomDataset, offset: number, frames
     const from = next;
     while (next < fragments.length && fragments[next]!.place < end) next++;
     const own = fragments.slice(from, next);
-    if (own[0]?.place !== start) throw bad(`Expected frame ${frame + 1} where the offset table says, found none there.`);
+    if (own[0]?.place !== start)
+      throw bad(`Expected frame ${frame + 1} where the offset table says, found none there.`);
     return join(own);
   });
 }
@@ -45,11 +46,14 @@ function readFragments(bytes: Uint8Array, from: number): { table: number[]; frag
   const fragments: Fragment[] = [];
   let table: number[] | undefined;
   let base = from;
-  for (let offset = from; ; ) {
+  for (let offset = from; ;) {
     if (offset + 8 > bytes.length) {
       // Some writers leave out the end mark; what was there is whole then.
       if (offset === bytes.length && table !== undefined) break;
-      throw new ImagingError('truncated', 'Expected more compressed pixels, found the end of the file: it is truncated.');
+      throw new ImagingError(
+        'truncated',
+        'Expected more compressed pixels, found the end of the file: it is truncated.',
+      );
     }
     const tag = view.getUint16(offset, true) * 0x10000 + view.getUint16(offset + 2, true);
     const length = view.getUint32(offset + 4, true);

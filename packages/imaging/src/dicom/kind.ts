@@ -11,7 +11,8 @@ import {
 } from './tags.js';
 
 const LOCALIZERS = /LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM/i;
-const REFORMATS = /^(\w*MPR\w*|REFORMAT\w*|MIP|MINIP|\w*PROJECTION\w*( IMAGE)?|VRT|SSD|3D\w*|VOLUME_?RENDERED|CURVED)$/i;
+const REFORMATS =
+  /^(\w*MPR\w*|REFORMAT\w*|MIP|MINIP|\w*PROJECTION\w*( IMAGE)?|VRT|SSD|3D\w*|VOLUME_?RENDERED|CURVED)$/i;
 const REFORMAT_WORDS = /\b(MPR|MIP|MINIP|3D|VRT|VR|SSD|REFORMAT(S|TED)?|COR(ONAL)?|SAG(ITTAL)?)\b/i;
 const ENHANCED: readonly string[] = [ENHANCED_CT_IMAGE_STORAGE, LEGACY_ENHANCED_CT_IMAGE_STORAGE];
 
@@ -33,6 +34,10 @@ export function checkKind({ dataset, mediaSopClass }: DicomFile): void {
   }
   const sopClass = dataset.text(TAG.sopClassUid) ?? mediaSopClass ?? CT_IMAGE_STORAGE;
   const modality = dataset.text(TAG.modality);
+  const imageType = dataset.texts(TAG.imageType);
+  if (modality === 'CT' && imageType.some((value) => LOCALIZERS.test(value))) {
+    throw refuse(`Expected an axial CT slice, found a localizer (image type ${imageType.join('\\').slice(0, 80)}).`);
+  }
   if (sopClass.startsWith(SECONDARY_CAPTURE)) {
     throw refuse(
       `Expected a CT slice, found a secondary capture (SOP class ${sopClass.slice(0, 64)}, modality ${modality?.slice(0, 16) ?? 'unknown'}), a picture of a screen without position and spacing, in which nothing can be measured: export the original axial slices.`,
@@ -42,10 +47,6 @@ export function checkKind({ dataset, mediaSopClass }: DicomFile): void {
     throw refuse(
       `Expected CT, found the modality ${modality?.slice(0, 16) ?? '(none)'}${OTHERS[modality ?? ''] ?? ''}.`,
     );
-  }
-  const imageType = dataset.texts(TAG.imageType);
-  if (imageType.some((value) => LOCALIZERS.test(value))) {
-    throw refuse(`Expected an axial CT slice, found a localizer (image type ${imageType.join('\\').slice(0, 80)}).`);
   }
   if (sopClass !== CT_IMAGE_STORAGE && !ENHANCED.includes(sopClass)) {
     throw refuse(

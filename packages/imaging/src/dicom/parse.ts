@@ -51,7 +51,8 @@ export function parseDicom(bytes: Uint8Array, total = bytes.length): DicomFile {
   const transferSyntax = meta.text(TAG.transferSyntaxUid) ?? guessSyntax(reader, offset, marked || elements.size > 0);
   const syntax = transferSyntaxOf(transferSyntax);
   const mediaSopClass = meta.text(TAG.mediaSopClassUid);
-  if (transferSyntax !== DEFLATED) return { ...readBody(reader, offset, syntax), transferSyntax, syntax, mediaSopClass };
+  if (transferSyntax !== DEFLATED)
+    return { ...readBody(reader, offset, syntax), transferSyntax, syntax, mediaSopClass };
   if (bytes.length < total) throw new MoreBytesNeeded(total);
   const inflated = new Reader(inflateBounded(bytes.subarray(offset)));
   return { ...readBody(inflated, 0, syntax), transferSyntax, syntax, mediaSopClass };
@@ -92,18 +93,18 @@ function guessSyntax(reader: Reader, offset: number, isDicom: boolean): string {
 function inflateBounded(packed: Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  let complete = false;
+  const state = { complete: false };
   const inflate = new Inflate((chunk, final) => {
     size += chunk.length;
     if (size > MAX_INFLATED) {
       throw new ImagingError('too-large', `Expected at most ${MAX_INFLATED} bytes of deflated DICOM, found more.`);
     }
     chunks.push(chunk);
-    complete ||= final;
+    state.complete ||= final;
   });
   try {
     const step = 2 ** 16;
-    for (let at = 0; at < packed.length && !complete; at += step) {
+    for (let at = 0; at < packed.length && !state.complete; at += step) {
       inflate.push(packed.subarray(at, at + step), at + step >= packed.length);
     }
   } catch (error) {
@@ -112,7 +113,8 @@ function inflateBounded(packed: Uint8Array): Uint8Array {
       cause: error,
     });
   }
-  if (!complete) throw new ImagingError('truncated', 'Expected the end of the deflated data, found the end of the file.');
+  if (!state.complete)
+    throw new ImagingError('truncated', 'Expected the end of the deflated data, found the end of the file.');
   const whole = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {

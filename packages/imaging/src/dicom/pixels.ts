@@ -30,7 +30,11 @@ export function decodeDicomSlice(bytes: Uint8Array, slice: DicomSlice, out: Int1
     return { clamped: toHu(nativeSamples(data, slice), pixels, out), maxError: 0, ratio: undefined };
   }
   const packed = open(bytes, pixels).frames![slice.frame]!;
-  const { samples, maxError } = decodeFrame(pixels.codec, packed, { rows, columns, bitsAllocated: pixels.bitsAllocated });
+  const { samples, maxError } = decodeFrame(pixels.codec, packed, {
+    rows,
+    columns,
+    bitsAllocated: pixels.bitsAllocated,
+  });
   return {
     clamped: toHu(samples, pixels, out),
     maxError: maxError === undefined ? undefined : Math.abs(maxError * pixels.slope),

@@ -170,7 +170,10 @@ export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes 
       message: `The series holds ${passes} acquisitions over one another; this is number ${first.acquisitionNumber}, whole and by itself.`,
     });
   }
-  problems.push(...geometryProblems({ slices, positions, normal, steps, stepMm, tilt, even }), ...pixelProblems(slices));
+  problems.push(
+    ...geometryProblems({ slices, positions, normal, steps, stepMm, tilt, even }),
+    ...pixelProblems(slices),
+  );
   return {
     uid: first.seriesUid,
     studyUid: first.studyUid,

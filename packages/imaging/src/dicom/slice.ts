@@ -173,12 +173,7 @@ function readGeometry(
     rowSpacing,
     columnSpacing,
     orientation,
-    position: vector(
-      header(TAG.framePlanePosition),
-      TAG.imagePosition,
-      3,
-      'Image Position',
-    ) as unknown as Vector3,
+    position: vector(header(TAG.framePlanePosition), TAG.imagePosition, 3, 'Image Position') as unknown as Vector3,
     thickness: thickness !== undefined && thickness > 0 && thickness < 1000 ? thickness : undefined,
     isReformat: isReformat(dataset, header(TAG.ctFrameType).texts(TAG.frameType)),
   };
@@ -237,9 +232,7 @@ function checkPixels({ dataset, pixelData, syntax }: DicomFile, voxels: number, 
   };
 }
 
-function readBits(
-  dataset: DicomDataset,
-): Pick<PixelEncoding, 'bitsAllocated' | 'bitsStored' | 'highBit' | 'signed'> {
+function readBits(dataset: DicomDataset): Pick<PixelEncoding, 'bitsAllocated' | 'bitsStored' | 'highBit' | 'signed'> {
   const bitsAllocated = required(dataset.uint16(TAG.bitsAllocated), 'Bits Allocated');
   const bitsStored = dataset.uint16(TAG.bitsStored) ?? bitsAllocated;
   const highBit = dataset.uint16(TAG.highBit) ?? bitsStored - 1;

@@ -8,6 +8,7 @@ import { MoreBytesNeeded } from '../dicom/reader.js';
 import { groupDicomSeries, type DicomSeries } from '../dicom/series.js';
 import { readDicomSlices, type DicomSlice } from '../dicom/slice.js';
 import { DicomVolumeBuilder } from '../dicom/volume-builder.js';
+import { ImagingError } from '../imaging-error.js';
 import { fileOnDisk, filesInZip, type FileSource } from './file-source.js';
 import { isFile, listFiles } from './list-files.js';
 
@@ -78,19 +79,21 @@ async function scanSources(
     });
     for (const { source, ...found } of await Promise.all(batch)) {
       if (found.slices === undefined) skipped.push({ file: source.name, reason: found.reason });
-      else for (const slice of found.slices) {
-        slices.push(slice);
-        sources.set(slice, source);
-      }
+      else
+        for (const slice of found.slices) {
+          slices.push(slice);
+          sources.set(slice, source);
+        }
       const base = source.name.split(/[/\\!]/).at(-1);
-      if (names !== undefined && base?.toUpperCase() === 'DICOMDIR') skipped.push(...(await missingFiles(source, names)));
+      if (names !== undefined && base?.toUpperCase() === 'DICOMDIR')
+        skipped.push(...(await missingFiles(source, names)));
     }
   }
   return { series: groupDicomSeries(slices), skipped };
 }
 
 async function scanHeader(source: FileSource): Promise<DicomSlice[]> {
-  for (let limit = HEADER_BYTES; ; ) {
+  for (let limit = HEADER_BYTES; ;) {
     const { bytes, size } = await source.read(limit);
     try {
       return readDicomSlices(bytes, source.name, size);
@@ -137,7 +140,15 @@ export async function loadDicomSeries(
     ask(index + READ_AHEAD);
     while (files[0]!.name !== slice.file) files.shift();
     await loadDicomCodec(slice.pixels.codec);
-    builder.add(await files[0]!.bytes);
+    let bytes: Uint8Array;
+    try {
+      bytes = await files[0]!.bytes;
+    } catch (error) {
+      if (error instanceof ImagingError && error.code === 'changed') throw error;
+      builder.skip(reasonOf(error));
+      continue;
+    }
+    builder.add(bytes);
   }
   return builder.finish();
 }
@@ -171,4 +182,3 @@ export async function readDicomZip(path: string, options: DicomReadOptions = {})
 export function isZip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x50 && bytes[1] === 0x4b && (bytes[2] === 3 || bytes[2] === 5);
 }
-

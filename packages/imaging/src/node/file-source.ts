@@ -25,7 +25,7 @@ export function fileOnDisk(path: string): FileSource {
         const { size, mtimeMs } = await file.stat();
         const now = `${size} ${mtimeMs}`;
         if (stamp !== undefined && stamp !== now) {
-          throw new ImagingError('bad-dicom', `Expected ${path} as it was a moment ago, found it changed: read again.`);
+          throw new ImagingError('changed', `Expected ${path} as it was a moment ago, found it changed: read again.`);
         }
         stamp = now;
         if (size > MAX_FILE_BYTES && limit >= size) {

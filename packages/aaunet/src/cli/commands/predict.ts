@@ -11,6 +11,8 @@ interface PredictFlags {
   device?: string;
   batch?: number;
   threads?: number;
+  series?: string;
+  repair: boolean;
 }
 
 /** The result as a table: a line an input, mL a type. */
@@ -47,7 +49,7 @@ function progressShower(context: CliContext): { show: (event: PredictEvent) => v
 export function addPredict(program: Command, context: CliContext): void {
   program
     .command('predict')
-    .argument('<input...>', 'NIfTI files, DICOM folders, or a file of a DICOM series')
+    .argument('<input...>', 'NIfTI files, DICOM folders, zip archives, or a file of a DICOM series')
     .summary('outline hemorrhages on scans')
     .description(
       'Segments each scan and writes OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png}. Research use only.',
@@ -57,12 +59,15 @@ export function addPredict(program: Command, context: CliContext): void {
     .option('--device <device>', 'cpu or cuda')
     .option('--batch <n>', 'slices at once', integerOf(1))
     .option('--threads <n>', 'CPU threads', integerOf(1))
+    .option('--series <uid>', 'read this DICOM series (Series Instance UID)')
+    .option('--no-repair', 'leave known faults of values (rescale intercept, padding) as they are')
     .addHelpText('after', '\nExample:\n  aaunet predict study/ --model runs/first --out results')
-    .action(async (inputs: string[], { model, out, device, batch, threads }: PredictFlags) => {
+    .action(async (inputs: string[], flags: PredictFlags) => {
+      const { model, out, device, batch, threads, series: seriesUid, repair } = flags;
       const { predict } = await import('../../inference/predict.js');
       const shown = progressShower(context);
       const { predictions, failures } = await interruptible(context, (signal) =>
-        predict(inputs, { model, out, device, batch, threads, signal, onEvent: shown.show }),
+        predict(inputs, { model, out, device, batch, threads, seriesUid, repair, signal, onEvent: shown.show }),
       ).finally(shown.end);
       if (predictions.length > 0) print(context, formatPredictions(predictions));
       if (failures.length === 0) return;

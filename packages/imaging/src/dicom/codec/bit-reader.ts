@@ -27,7 +27,8 @@ export function buildHuffman(counts: Uint8Array, symbols: Uint8Array): HuffmanTa
     first[length] = code;
     limit[length] = code + count;
     offset[length] = next;
-    if (code + count > 1 << length) throw new ImagingError('bad-dicom', 'Expected a Huffman table, found too many codes.');
+    if (code + count > 1 << length)
+      throw new ImagingError('bad-dicom', 'Expected a Huffman table, found too many codes.');
     if (length <= LOOK) {
       for (let k = 0; k < count; k++) {
         const from = (code + k) << (LOOK - length);
@@ -55,15 +56,12 @@ export class BitReader {
   #fill(): void {
     const { bytes } = this;
     while (this.#count <= 16) {
-      let byte = 0;
-      if (this.at < bytes.length) {
-        byte = bytes[this.at]!;
-        if (byte !== 0xff) this.at++;
-        else if (bytes[this.at + 1] === 0) this.at += 2;
-        else if (bytes[this.at + 1] === 0xff) {
-          this.at++;
-          continue;
-        } else byte = this.#beyond();
+      let byte = bytes[this.at] ?? this.#beyond();
+      if (byte !== 0xff) this.at++;
+      else if (bytes[this.at + 1] === 0) this.at += 2;
+      else if (bytes[this.at + 1] === 0xff) {
+        this.at++;
+        continue;
       } else byte = this.#beyond();
       this.#bits = (this.#bits << 8) | byte;
       this.#count += 8;

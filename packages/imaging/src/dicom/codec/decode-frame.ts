@@ -10,7 +10,11 @@ export async function loadDicomCodec(codec: PixelCodec): Promise<void> {
 }
 
 /** Decodes a compressed frame; throws an ImagingError where it is damaged or has another size than the header says. */
-export function decodeFrame(codec: Exclude<PixelCodec, 'native'>, bytes: Uint8Array, format: FrameFormat): DecodedFrame {
+export function decodeFrame(
+  codec: Exclude<PixelCodec, 'native'>,
+  bytes: Uint8Array,
+  format: FrameFormat,
+): DecodedFrame {
   if (codec === 'rle') return decodeRle(bytes, format);
   if (codec === 'jpeg') return decodeJpeg(bytes, format);
   return decodeWithWasm(codec, bytes, format);

@@ -159,7 +159,9 @@ function readQuantizers(segment: Uint8Array, quantizers: Map<number, Uint16Array
   while (at < segment.length) {
     const kind = segment[at++]!;
     const wide = kind >> 4 !== 0;
-    const table = Uint16Array.from({ length: 64 }, (_, k) => (wide ? word(segment, at + 2 * k) : (segment[at + k] ?? 0)));
+    const table = Uint16Array.from({ length: 64 }, (_, k) =>
+      wide ? word(segment, at + 2 * k) : (segment[at + k] ?? 0),
+    );
     at += wide ? 128 : 64;
     if (at > segment.length) throw new ImagingError('truncated', 'Expected a whole quantization table, found its end.');
     quantizers.set(kind & 15, table);
