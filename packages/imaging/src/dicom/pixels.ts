@@ -62,28 +62,76 @@ function nativeSamples(data: Uint8Array, { rows, columns, pixels }: DicomSlice):
   if (offset + size > data.length) {
     throw new ImagingError('bad-argument', 'Expected the file that the header was read from, found a shorter one.');
   }
-  const own = data.slice(offset, offset + size);
-  if (bitsAllocated === 8) return Uint16Array.from(own);
-  const samples = new Uint16Array(own.buffer, own.byteOffset, rows * columns);
+  if (bitsAllocated === 8) return Uint16Array.from(data.subarray(offset, offset + size));
+  const place = data.byteOffset + offset;
+  if (littleEndian === isLittleEndianHost && place % 2 === 0) {
+    return new Uint16Array(data.buffer, place, rows * columns);
+  }
+  const samples = new Uint16Array(Uint8Array.from(data.subarray(offset, offset + size)).buffer);
   if (littleEndian !== isLittleEndianHost) {
     for (let k = 0; k < samples.length; k++) samples[k] = (samples[k]! >>> 8) | (samples[k]! << 8);
   }
   return samples;
 }
 
-function toHu(samples: Uint16Array, pixels: PixelEncoding, out: Int16Array): number {
-  const { bitsStored, highBit, signed, slope, intercept } = pixels;
+/** HU of every stored value under one encoding, and whether it had to be clamped. */
+interface HuTable {
+  readonly key: string;
+  readonly hu: Int16Array;
+  readonly clamped: Uint8Array | undefined;
+}
+
+/** The table of the slice before: the slices of a series have one encoding, as a rule. */
+let lastTable: HuTable | undefined;
+
+function huTable({ bitsStored, highBit, signed, slope, intercept }: PixelEncoding): HuTable {
+  const key = [bitsStored, highBit, signed, slope, intercept].join(' ');
+  if (lastTable?.key === key) return lastTable;
   const shift = highBit + 1 - bitsStored;
   // Left, then arithmetic right: drops what lies above the stored bits and extends the sign in one go.
   const unused = 32 - bitsStored;
-  const isWhole = slope === 1 && Number.isSafeInteger(intercept);
-  let clamped = 0;
-  for (let index = 0; index < out.length; index++) {
-    const raw = (samples[index]! >>> shift) << unused;
-    const stored = signed ? raw >> unused : raw >>> unused;
-    const hu = isWhole ? stored + intercept : Math.round(stored * slope + intercept);
-    if (hu < -32768 || hu > 32767) clamped++;
-    out[index] = hu < -32768 ? -32768 : hu > 32767 ? 32767 : hu;
+  const hu = new Int16Array(2 ** 16);
+  const clamped = new Uint8Array(2 ** 16);
+  for (let sample = 0; sample < hu.length; sample++) {
+    const raw = (sample >>> shift) << unused;
+    const value = Math.round((signed ? raw >> unused : raw >>> unused) * slope + intercept);
+    if (value < -32768 || value > 32767) clamped[sample] = 1;
+    hu[sample] = value < -32768 ? -32768 : value > 32767 ? 32767 : value;
   }
-  return clamped;
+  lastTable = { key, hu, clamped: clamped.includes(1) ? clamped : undefined };
+  return lastTable;
+}
+
+function toHu(samples: Uint16Array, pixels: PixelEncoding, out: Int16Array): number {
+  if (addIntercept(samples, pixels, out)) return 0;
+  const { hu, clamped } = huTable(pixels);
+  for (let index = 0; index < out.length; index++) out[index] = hu[samples[index]!]!;
+  if (clamped === undefined) return 0;
+  let sum = 0;
+  for (let index = 0; index < out.length; index++) sum += clamped[samples[index]!]!;
+  return sum;
+}
+
+/** The usual case in one loop without branches: slope 1, a whole intercept, nothing to clamp; false where it is another. */
+function addIntercept(samples: Uint16Array, pixels: PixelEncoding, out: Int16Array): boolean {
+  const { bitsStored, highBit, signed, slope, intercept } = pixels;
+  if (slope !== 1 || !Number.isInteger(intercept) || Math.abs(intercept) > 2 ** 20) return false;
+  const left = 31 - highBit;
+  const right = 32 - bitsStored;
+  let beyond = 0;
+  if (signed) {
+    for (let index = 0; index < out.length; index++) {
+      const hu = ((samples[index]! << left) >> right) + intercept;
+      beyond |= hu + 32768;
+      out[index] = hu;
+    }
+  } else {
+    for (let index = 0; index < out.length; index++) {
+      const hu = ((samples[index]! << left) >>> right) + intercept;
+      beyond |= hu + 32768;
+      out[index] = hu;
+    }
+  }
+  // Any bit above the 16th means that a value lay outside int16.
+  return beyond >>> 16 === 0;
 }

@@ -125,12 +125,15 @@ export async function loadDicomSeries(
   const builder = new DicomVolumeBuilder(series, options);
   const slices = series.places.flat();
   const files: { readonly name: string; readonly bytes: Promise<Uint8Array> }[] = [];
+  // Memory that a decoded file no longer needs serves the next one: fresh pages cost as much as reading does.
+  const spare: ArrayBuffer[] = [];
   let asked = 0;
   const ask = (until: number): void => {
     for (; asked < Math.min(until, slices.length); asked++) {
       const slice = slices[asked]!;
       if (files.at(-1)?.name === slice.file) continue;
-      const bytes = (sources.get(slice) ?? fileOnDisk(slice.file)).read().then((read) => read.bytes);
+      const source = sources.get(slice) ?? fileOnDisk(slice.file);
+      const bytes = source.read(undefined, spare.pop()).then((read) => read.bytes);
       // Awaited in its turn; until then a failure is no unhandled one.
       bytes.catch(() => undefined);
       files.push({ name: slice.file, bytes });
@@ -138,7 +141,10 @@ export async function loadDicomSeries(
   };
   for (const [index, slice] of slices.entries()) {
     ask(index + READ_AHEAD);
-    while (files[0]!.name !== slice.file) files.shift();
+    while (files[0]!.name !== slice.file) {
+      const done = await files.shift()!.bytes.catch(() => undefined);
+      if (done !== undefined && done.buffer instanceof ArrayBuffer) spare.push(done.buffer);
+    }
     await loadDicomCodec(slice.pixels.codec);
     let bytes: Uint8Array;
     try {

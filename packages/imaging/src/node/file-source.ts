@@ -7,8 +7,8 @@ import { openZip, type RandomAccess } from '../zip.js';
 export interface FileSource {
   /** Its path; of a file in an archive the archive's path, `!` and its name in there. */
   readonly name: string;
-  /** The first `limit` bytes, or all of it, and the size of the whole. */
-  readonly read: (limit?: number) => Promise<{ readonly bytes: Uint8Array; readonly size: number }>;
+  /** The first `limit` bytes, or all of it, and the size of the whole; in `room` where they fit. */
+  readonly read: (limit?: number, room?: ArrayBuffer) => Promise<{ readonly bytes: Uint8Array; readonly size: number }>;
 }
 
 /** An enhanced CT of 2,000 slices fits; a larger file than this is not read. */
@@ -19,7 +19,7 @@ export function fileOnDisk(path: string): FileSource {
   let stamp: string | undefined;
   return {
     name: path,
-    async read(limit = Infinity) {
+    async read(limit = Infinity, room?: ArrayBuffer) {
       const file = await open(path, 'r');
       try {
         const { size, mtimeMs } = await file.stat();
@@ -31,7 +31,11 @@ export function fileOnDisk(path: string): FileSource {
         if (size > MAX_FILE_BYTES && limit >= size) {
           throw new ImagingError('too-large', `Expected a file of at most ${MAX_FILE_BYTES} bytes, found ${size}.`);
         }
-        const bytes = Buffer.allocUnsafeSlow(Math.min(size, limit));
+        const wanted = Math.min(size, limit);
+        const bytes =
+          room !== undefined && room.byteLength >= wanted
+            ? new Uint8Array(room, 0, wanted)
+            : Buffer.allocUnsafeSlow(wanted);
         let filled = 0;
         while (filled < bytes.length) {
           const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, filled);
