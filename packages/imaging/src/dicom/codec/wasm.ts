@@ -124,7 +124,7 @@ function checkJpegLs(bytes: Uint8Array, { rows, columns }: FrameFormat): void {
 /** Tiles are few in practice; a hostile stream has millions. */
 const MAX_TILES = 4096;
 
-/** SIZ must have the header's size, one component and few tiles. */
+/** SIZ must have the header's size, one component and few tiles; what is cut would be decoded to a blurred picture. */
 function checkJpeg2000(bytes: Uint8Array, { rows, columns }: FrameFormat): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 49 || view.getUint32(0) !== 0xff4fff51) throw damaged('JPEG 2000');
@@ -134,4 +134,9 @@ function checkJpeg2000(bytes: Uint8Array, { rows, columns }: FrameFormat): void 
   const tiles = Math.ceil(x1 / tileX) * Math.ceil(y1 / tileY);
   const isUnsampled = bytes[43] === 1 && bytes[44] === 1 && (bytes[42]! & 0x7f) < 16;
   if (!isSized || !isUnsampled || !(tiles <= MAX_TILES) || x0 >= 2 ** 16 || y0 >= 2 ** 16) throw damaged('JPEG 2000');
+  let end = bytes.length;
+  while (end > 2 && bytes[end - 1] === 0) end--;
+  if (bytes[end - 2] !== 0xff || bytes[end - 1] !== 0xd9) {
+    throw new ImagingError('truncated', 'Expected the end mark of the JPEG 2000 code stream, found it cut off.');
+  }
 }
