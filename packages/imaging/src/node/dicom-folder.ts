@@ -10,7 +10,7 @@ import { readDicomSlices, type DicomSlice } from '../dicom/slice.js';
 import { DicomVolumeBuilder } from '../dicom/volume-builder.js';
 import { ImagingError } from '../imaging-error.js';
 import { fileOnDisk, filesInZip, type FileSource } from './file-source.js';
-import { isFile, listFiles } from './list-files.js';
+import { findIgnoringCase, listFiles } from './list-files.js';
 
 /** Headers of CT slices end before this, as a rule; the pixels are not read while scanning. */
 const HEADER_BYTES = 2 ** 15;
@@ -49,11 +49,9 @@ export async function scanDicomFile(path: string): Promise<DicomFolder> {
   const skipped: SkippedFile[] = [];
   const found: FileSource[] = [];
   for (const parts of listed) {
-    // Media written in capitals are often copied to lower case.
-    const candidates = [parts, parts.map((part) => part.toLowerCase())].map((names) => join(dirname(path), ...names));
-    const file = (await isFile(candidates[0]!)) ? candidates[0]! : candidates[1]!;
-    if (await isFile(file)) found.push(fileOnDisk(file));
-    else skipped.push(missing(candidates[0]!));
+    const file = await findIgnoringCase(dirname(path), parts);
+    if (file !== undefined) found.push(fileOnDisk(file));
+    else skipped.push(missing(join(dirname(path), ...parts)));
   }
   return scanSources(found, skipped);
 }

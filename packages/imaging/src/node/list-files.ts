@@ -41,8 +41,20 @@ async function entriesOf(folder: string, skipped: SkippedFile[] | undefined): Pr
   }
 }
 
+/** The file at a path whose parts may be written in other cases: media in capitals are often copied to lower case. */
+export async function findIgnoringCase(folder: string, parts: readonly string[]): Promise<string | undefined> {
+  let path = folder;
+  for (const part of parts) {
+    const names = await readdir(path).catch((): string[] => []);
+    const name = names.includes(part) ? part : names.find((one) => one.toLowerCase() === part.toLowerCase());
+    if (name === undefined) return undefined;
+    path = join(path, name);
+  }
+  return (await isFile(path)) ? path : undefined;
+}
+
 /** Whether there is a file (or a link to one) at the path. */
-export async function isFile(path: string): Promise<boolean> {
+async function isFile(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile();
   } catch {

@@ -35,7 +35,7 @@ const DRI = 0xdd;
 const bad = (message: string): ImagingError => new ImagingError('bad-dicom', message);
 
 interface Header {
-  process: number;
+  kind: number;
   precision: number;
   rows: number;
   columns: number;
@@ -85,7 +85,7 @@ function readHeaders(bytes: Uint8Array, format: FrameFormat): { scan: JpegScan; 
         predictor: segment[3]!,
         pointTransform: segment[5]! & 15,
       };
-      return { scan, process: header.process };
+      return { scan, process: header.kind };
     }
   }
 }
@@ -136,7 +136,7 @@ function readFrameHeader(process: number, segment: Uint8Array, { rows, columns, 
   if (!fits || precision > bitsAllocated) {
     throw bad(`Expected JPEG samples of at most ${bitsAllocated} bits, found ${precision}.`);
   }
-  return { process, precision, rows, columns, quantizer: segment[8]! };
+  return { kind: process, precision, rows, columns, quantizer: segment[8]! };
 }
 
 function readHuffman(segment: Uint8Array, dc: Map<number, HuffmanTable>, ac: Map<number, HuffmanTable>): void {

@@ -135,7 +135,8 @@ function checkJpeg2000(bytes: Uint8Array, { rows, columns }: FrameFormat): void 
   const isUnsampled = bytes[43] === 1 && bytes[44] === 1 && (bytes[42]! & 0x7f) < 16;
   if (!isSized || !isUnsampled || !(tiles <= MAX_TILES) || x0 >= 2 ** 16 || y0 >= 2 ** 16) throw damaged('JPEG 2000');
   let end = bytes.length;
-  while (end > 2 && bytes[end - 1] === 0) end--;
+  // Writers pad to an even length with 00, and some with FF.
+  while (end > 2 && (bytes[end - 1] === 0 || bytes[end - 1] === 0xff)) end--;
   if (bytes[end - 2] !== 0xff || bytes[end - 1] !== 0xd9) {
     throw new ImagingError('truncated', 'Expected the end mark of the JPEG 2000 code stream, found it cut off.');
   }
