@@ -89,6 +89,13 @@ describe('code streams that lie', () => {
     await expect(decode(codec, stream.subarray(0, stream.length >> 1))).rejects.toThrow(ImagingError);
   });
 
+  it('HTJ2K with tile parts longer than the stream, over which the decoder would not come to an end, are refused', async () => {
+    const stream = CODE_STREAMS.htj2k.slice();
+    const tilePart = stream.findIndex((byte, at) => byte === 0xff && stream[at + 1] === 0x90);
+    stream.fill(0xff, tilePart + 6, tilePart + 10);
+    await expect(decode('htj2k', stream)).rejects.toThrow('code stream');
+  });
+
   it('do not spoil the pictures decoded after them', async () => {
     const stream = CODE_STREAMS.jpegls.slice();
     stream.fill(0xff, 60);

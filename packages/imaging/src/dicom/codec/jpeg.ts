@@ -14,10 +14,10 @@ export interface JpegScan {
   readonly precision: number;
   readonly restartInterval: number;
   readonly dc: HuffmanTable;
-  /** Of the DCT processes alone. */
+  /** Of the DCT kinds alone */
   readonly ac: HuffmanTable | undefined;
   readonly quantization: Uint16Array | undefined;
-  /** Predictor and point transform of the lossless process. */
+  /** Predictor and point transform of the lossless process of JPEG */
   readonly predictor: number;
   readonly pointTransform: number;
 }

@@ -140,4 +140,25 @@ function checkJpeg2000(bytes: Uint8Array, { rows, columns }: FrameFormat): void 
   if (bytes[end - 2] !== 0xff || bytes[end - 1] !== 0xd9) {
     throw new ImagingError('truncated', 'Expected the end mark of the JPEG 2000 code stream, found it cut off.');
   }
+  checkTileParts(view, end - 2, tiles);
+}
+
+const SOT = 0xff90;
+
+/** Lengths of main header segments and tile parts must lead from one to the next, or a decoder may never come to an end. */
+function checkTileParts(view: DataView, end: number, tiles: number): void {
+  let at = 2;
+  while (at + 4 <= end && view.getUint16(at) !== SOT) {
+    const length = view.getUint16(at + 2);
+    if (view.getUint16(at) >>> 8 !== 0xff || length < 2) throw damaged('JPEG 2000');
+    at += 2 + length;
+  }
+  if (at + 12 > end) throw damaged('JPEG 2000');
+  while (at < end) {
+    if (at + 12 > end || view.getUint16(at) !== SOT || view.getUint16(at + 2) !== 10) throw damaged('JPEG 2000');
+    // 0 stands for all that is left.
+    const length = view.getUint32(at + 6) || end - at;
+    if (view.getUint16(at + 4) >= tiles || length < 14 || at + length > end) throw damaged('JPEG 2000');
+    at += length;
+  }
 }
