@@ -47,7 +47,8 @@ async function readAll(bytes: Uint8Array): Promise<void> {
 export function mutate(base: Uint8Array, seed: number): Uint8Array {
   const random = generator(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
-  let bytes = base.slice();
+  // A copy even of a Buffer, whose slice is none.
+  let bytes = Uint8Array.from(base);
   const changes = 1 + below(8);
   for (let change = 0; change < changes && bytes.length > 16; change++) {
     const at = below(bytes.length - 8);
