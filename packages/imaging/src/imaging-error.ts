@@ -4,6 +4,8 @@ export type ImagingErrorCode =
   | 'not-nifti'
   | 'bad-nifti'
   | 'not-dicom'
+  | 'bad-archive'
+  | 'changed'
   | 'bad-dicom'
   | 'compressed-dicom'
   | 'unsupported'

@@ -20,11 +20,14 @@ export { connectedComponents } from './components.js';
 export type { Components } from './components.js';
 export { toHuVolume, toLabelVolume } from './convert.js';
 export { crc32 } from './crc32.js';
-export type { DicomDataset, DicomElement } from './dicom/dataset.js';
+export { chooseDicomSeries, whyNotChosen } from './dicom/choose.js';
+export type { SeriesChoice } from './dicom/choose.js';
+export { loadDicomCodec } from './dicom/codec/decode-frame.js';
+export { setCodecLocation } from './dicom/codec/wasm.js';
+export type { DicomDataset } from './dicom/dataset.js';
+export { dicomdirFiles } from './dicom/dicomdir.js';
 export { parseDicom } from './dicom/parse.js';
 export type { DicomFile } from './dicom/parse.js';
-export { chooseDicomSeries, DicomVolumeBuilder, readDicomSeries } from './dicom/read.js';
-export type { DicomReadOptions, DicomVolume, SkippedFile } from './dicom/read.js';
 export { placeSegmentation, readDicomSegmentation } from './dicom/segmentation-read.js';
 export type {
   DicomSegment,
@@ -32,9 +35,14 @@ export type {
   DicomSegmentFrame,
   PlacedSegmentation,
 } from './dicom/segmentation-read.js';
-export { groupDicomSeries } from './dicom/series.js';
+export { decodeDicomSlice } from './dicom/pixels.js';
+export type { DecodedSlice } from './dicom/pixels.js';
+export { readDicomSeries } from './dicom/read.js';
+export type { DicomReadOptions, DicomVolume, NamedBytes, SkippedFile } from './dicom/read.js';
+export type { DicomElement } from './dicom/reader.js';
+export { describeSeries, groupDicomSeries } from './dicom/series.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
-export { decodeDicomSlice, readDicomSlice } from './dicom/slice.js';
+export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
 export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';
 export { FINDING_CODES } from './dicom/finding-codes.js';
 export type { FindingCodes } from './dicom/finding-codes.js';
@@ -48,7 +56,9 @@ export { readSourceHeader } from './dicom/source-header.js';
 export type { SourceHeader } from './dicom/source-header.js';
 export { COMPREHENSIVE_3D_SR_STORAGE, writeStructuredReport } from './dicom/structured-report.js';
 export type { ReportedVolume } from './dicom/structured-report.js';
+export type { PixelCodec } from './dicom/syntaxes.js';
 export { uidFromSeed } from './dicom/uid.js';
+export { DicomVolumeBuilder } from './dicom/volume-builder.js';
 export { writeDicomSeries } from './dicom/write.js';
 export type { DicomWriteMeta } from './dicom/write.js';
 export { ImagingError, messageOf } from './imaging-error.js';
@@ -69,3 +79,5 @@ export { sliceOf, stackThree } from './slices.js';
 export { DISPLAY_WINDOWS, NETWORK_WINDOW, windowToGray, windowToInput } from './window.js';
 export type { HuWindow } from './window.js';
 export type { Affine, Volume, VoxelArray } from './volume.js';
+export { openZip } from './zip.js';
+export type { RandomAccess, ZipEntry } from './zip.js';

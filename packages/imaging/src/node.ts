@@ -1,7 +1,16 @@
 export { writeFileAtomically } from './node/atomic-write.js';
-export { loadDicomSeries, readDicomFolder, scanDicomFolder } from './node/dicom-folder.js';
+export {
+  loadDicomSeries,
+  readDicomFolder,
+  readDicomZip,
+  scanDicomFile,
+  scanDicomFolder,
+  scanDicomZip,
+} from './node/dicom-folder.js';
 export type { DicomFolder } from './node/dicom-folder.js';
 export { isPairedName, readNiftiFile, writeNiftiFile } from './node/nifti-file.js';
 export type { NiftiFileWriteOptions } from './node/nifti-file.js';
 export { readVolume } from './node/read-volume.js';
 export type { ReadVolume } from './node/read-volume.js';
+export { inspect } from './node/inspect.js';
+export type { InspectedSeries, InspectOptions, Inspection } from './node/inspect.js';

@@ -47,7 +47,9 @@ describe('runCli', () => {
     const args = ['predict', '/none/there', '--model', 'm', '--out', 'o'];
     const plain = await run(...args);
     expect(plain).toMatchObject({ code: 1, out: '' });
-    expect(plain.err).toBe('error: Expected a NIfTI file or a DICOM folder at /none/there, found nothing there.\n');
+    expect(plain.err).toBe(
+      'error: Expected a NIfTI file, a DICOM folder, file or zip archive at /none/there, found nothing there.\n',
+    );
     const verbose = await run(...args, '--verbose');
     expect(verbose.code).toBe(1);
     expect(verbose.err).toMatch(/\n\s+at /);

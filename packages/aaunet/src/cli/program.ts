@@ -4,6 +4,7 @@ import { addBench } from './commands/bench.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEvaluate } from './commands/evaluate.js';
 import { addImport } from './commands/import.js';
+import { addInspect } from './commands/inspect.js';
 import { addModels } from './commands/models.js';
 import { addPredict } from './commands/predict.js';
 import { addReproduce } from './commands/reproduce.js';
@@ -27,7 +28,7 @@ function buildProgram(context: CliContext): Command {
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
   for (const add of [
     ...[addSynth, addImport, addTrain, addEvaluate, addTable, addReproduce],
-    ...[addPredict, addModels, addBench, addDoctor],
+    ...[addInspect, addPredict, addModels, addBench, addDoctor],
   ])
     add(program, context);
   // Also after the command's name, where people put it.

@@ -149,7 +149,7 @@ async function readFromDicom(mask: FoundFile, { dicom, slices }: DicomSource, no
     });
     files.push({ name: id, bytes });
   }
-  const { volume, series, skipped } = await Promise.resolve(readDicomSeries(files));
+  const { volume, series, skipped } = await readDicomSeries(files);
   if (volume.slices !== slices.length) {
     const reason = skipped[0] ? ` (${skipped[0].file}: ${skipped[0].reason})` : '';
     throw new Error(`Expected ${slices.length} slices of one series, found ${volume.slices}${reason}.`);

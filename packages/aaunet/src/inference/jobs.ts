@@ -19,7 +19,7 @@ function lastSentence(stderr: string): string | undefined {
 
 /** Does one scan in a process of its own. @throws Error with the process's sentence, or that it crashed. */
 async function runProcess(task: BatchTask, options: PredictOptions): Promise<void> {
-  const { model, out, device, batch, threads, flip, probabilities, signal } = options;
+  const { model, out, device, batch, threads, flip, probabilities, seriesUid, repair, signal } = options;
   const models = typeof model === 'string' ? [model] : model;
   const args = [
     ...[PROGRAM, 'predict', task.input, '--out', out, '--as', task.name],
@@ -27,6 +27,8 @@ async function runProcess(task: BatchTask, options: PredictOptions): Promise<voi
     ...(device === undefined ? [] : ['--device', device]),
     ...(batch === undefined ? [] : ['--batch', String(batch)]),
     ...(threads === undefined ? [] : ['--threads', String(threads)]),
+    ...(seriesUid === undefined ? [] : ['--series', seriesUid]),
+    ...(repair === false ? ['--no-repair'] : []),
     ...(flip ? ['--flip'] : []),
     ...(probabilities ? ['--probabilities'] : []),
   ];

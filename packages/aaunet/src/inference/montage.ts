@@ -6,7 +6,7 @@ import { type DisplayGeometry, displayGeometry, greySlice, maskSlice } from './d
 import type { SegmentationReport } from './report.js';
 
 /** Window in which radiologists look at brain: centre 40, width 80 HU. */
-const BRAIN_WINDOW = { center: 40, width: 80 };
+export const BRAIN_WINDOW = { center: 40, width: 80 };
 const MAX_TILES = 48;
 const GAP = 6;
 const MARGIN = 16;
@@ -66,7 +66,8 @@ function markedPerSlice({ data, slices, rows, columns }: Volume<Uint8Array>): nu
   });
 }
 
-interface Tile {
+/** Where in a picture a slice is drawn, in pixels. */
+export interface Tile {
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -85,11 +86,26 @@ function drawContour(canvas: Canvas, tile: Tile, mask: Uint8Array, color: Color,
   }
 }
 
-function drawSlice(
+function drawContours(
+  canvas: Canvas,
+  tile: Tile,
+  labelMap: Volume<Uint8Array>,
+  size: { slice: number; geometry: DisplayGeometry; width: number; height: number },
+): void {
+  const sliceSize = labelMap.rows * labelMap.columns;
+  const present = new Set(labelMap.data.subarray(size.slice * sliceSize, (size.slice + 1) * sliceSize));
+  for (const { id, color } of LABELS) {
+    if (!present.has(id)) continue;
+    drawContour(canvas, tile, maskSlice({ ...size, volume: labelMap }, id), color, tile.width >= 300 ? 2 : 1);
+  }
+}
+
+/** Draws a slice in the brain window with its number and sides, and the contours of its labels. */
+export function drawSlice(
   canvas: Canvas,
   tile: Tile,
   scan: Volume,
-  labelMap: Volume<Uint8Array>,
+  labelMap: Volume<Uint8Array> | undefined,
   slice: number,
   geometry: DisplayGeometry,
 ): void {
@@ -101,12 +117,7 @@ function drawSlice(
       canvas.set(tile.x + x, tile.y + y, [value, value, value]);
     }
   }
-  const sliceSize = labelMap.rows * labelMap.columns;
-  const present = new Set(labelMap.data.subarray(slice * sliceSize, (slice + 1) * sliceSize));
-  for (const { id, color } of LABELS) {
-    if (!present.has(id)) continue;
-    drawContour(canvas, tile, maskSlice({ ...size, volume: labelMap }, id), color, tile.width >= 300 ? 2 : 1);
-  }
+  if (labelMap !== undefined) drawContours(canvas, tile, labelMap, size);
   canvas.text(String(slice + 1), tile.x + 6, tile.y + 6, TEXT_SCALE, WHITE);
   const middle = tile.y + Math.floor(tile.height / 2) - CHARACTER_HEIGHT;
   canvas.text('R', tile.x + 4, middle, TEXT_SCALE, GREY);
@@ -141,8 +152,19 @@ function notices(report: SegmentationReport): string[] {
   ];
 }
 
+/** Sizes of the tiles of a sheet: more slices, smaller tiles. */
+export function sheetLayout(
+  count: number,
+  { widthMm, heightMm }: DisplayGeometry,
+): { columns: number; tileWidth: number; tileHeight: number } {
+  const columns = Math.min(count, count <= 4 ? 2 : Math.ceil(Math.sqrt(count * 1.6)));
+  const tileWidth = count <= 12 ? 400 : count <= 32 ? 320 : 256;
+  const aspect = Math.min(4, Math.max(0.25, heightMm / widthMm));
+  return { columns, tileWidth, tileHeight: Math.round(tileWidth * aspect) };
+}
+
 /** Breaks text into lines of at most `width` pixels at spaces. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(/\s+/)) {
@@ -164,11 +186,8 @@ function wrap(text: string, width: number): string[] {
 export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report: SegmentationReport): Uint8Array {
   const geometry = displayGeometry(scan);
   const slices = chooseSlices(geometry.order, markedPerSlice(labelMap));
-  const columns = Math.min(slices.length, slices.length <= 4 ? 2 : Math.ceil(Math.sqrt(slices.length * 1.6)));
+  const { columns, tileWidth, tileHeight } = sheetLayout(slices.length, geometry);
   const tileRows = Math.ceil(slices.length / columns);
-  const tileWidth = slices.length <= 12 ? 400 : slices.length <= 32 ? 320 : 256;
-  const aspect = Math.min(4, Math.max(0.25, geometry.heightMm / geometry.widthMm));
-  const tileHeight = Math.round(tileWidth * aspect);
 
   const width = Math.max(1000, columns * (tileWidth + GAP) - GAP + 2 * MARGIN);
   const legend = legendEntries(report);

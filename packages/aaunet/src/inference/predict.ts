@@ -37,6 +37,10 @@ export interface PredictRunOptions {
   readonly names?: 'path' | 'number' | undefined;
   /** Leaves out inputs that the manifest in `out` says are done with these weights and options. */
   readonly resume?: boolean | undefined;
+  /** DICOM series to read (Series Instance UID); where absent, the most suitable one. */
+  readonly seriesUid?: string | undefined;
+  /** Whether known faults of values are mended, which is reported either way; true where absent. */
+  readonly repair?: boolean | undefined;
 }
 
 export interface PredictOptions extends PredictRunOptions, EngineOptions {
@@ -65,12 +69,6 @@ export function inputProblems(read: ReadVolume, scan: Volume<Int16Array>): Probl
   const problems: Problem[] = [];
   if (read.source === 'dicom') {
     problems.push(...read.series.problems.map(({ code, message }) => ({ code, message })));
-    if (read.others.length > 0) {
-      problems.push({
-        code: 'other-series',
-        message: `The folder holds ${read.others.length} more axial CT series; the one with most slices was used.`,
-      });
-    }
   }
   let [min, max] = [Infinity, -Infinity];
   for (const hu of scan.data) {
@@ -92,9 +90,9 @@ async function predictOne(
   input: string,
   name: string,
   at: { readonly index: number; readonly count: number },
-  { out, onEvent, signal, probabilities }: PredictRunOptions,
+  { out, onEvent, signal, probabilities, seriesUid, repair }: PredictRunOptions,
 ): Promise<Prediction> {
-  const read = await readVolume(input);
+  const read = await readVolume(input, { seriesUid, repair });
   const scan = toHuVolume(read.volume);
   const { volume: canonical, map } = toCanonical(scan);
   const origin = read.source === 'dicom' ? await dicomOrigin(read.series) : undefined;
@@ -164,7 +162,7 @@ export async function predictWith(
 }
 
 /**
- * Segments scans (NIfTI files, DICOM folders, single files of a DICOM series) with a trained network and writes
+ * Segments scans (NIfTI files, DICOM folders and zip archives, single files of a DICOM series) with a trained network and writes
  * OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png, report.html} for each, for DICOM input
  * {segmentation.dcm, report.dcm} too, and OUT/manifest.json. A folder of studies or of NIfTI files stands for all of them.
  *
@@ -173,7 +171,9 @@ export async function predictWith(
 export async function predict(inputs: readonly string[], options: PredictOptions): Promise<PredictResult> {
   for (const input of inputs) {
     await stat(input).catch((error: unknown) => {
-      throw new Error(`Expected a NIfTI file or a DICOM folder at ${input}, found nothing there.`, { cause: error });
+      throw new Error(`Expected a NIfTI file, a DICOM folder, file or zip archive at ${input}, found nothing there.`, {
+        cause: error,
+      });
     });
   }
   // Loaded here, so that a wrong path is reported where there is no LibTorch, too.

@@ -1,11 +1,6 @@
 import { ImagingError } from '../imaging-error.js';
+import { Reader, type DicomElement } from './reader.js';
 import { TAG, tagName } from './tags.js';
-
-/** Where an attribute's value lies in the file. */
-export interface DicomElement {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** Longest value that is read as text: CT attributes are far shorter, and a hostile one is cut. */
 const MAX_TEXT = 4096;
@@ -16,6 +11,7 @@ export class DicomDataset {
     readonly bytes: Uint8Array,
     readonly littleEndian: boolean,
     readonly elements: ReadonlyMap<number, DicomElement>,
+    readonly explicit = true,
   ) {}
 
   /** Text without padding and control characters, in UTF-8 or, as most scanners write it, Latin-1. */
@@ -25,7 +21,7 @@ export class DicomDataset {
     const { offset, length } = element;
     const raw = this.bytes.subarray(offset, offset + Math.min(length, MAX_TEXT));
     const utf8 = tag !== TAG.specificCharacterSet && (this.text(TAG.specificCharacterSet)?.includes('192') ?? false);
-    const text = new TextDecoder(utf8 ? 'utf-8' : 'latin1').decode(raw);
+    const text = utf8 ? new TextDecoder().decode(raw) : latin1(raw);
     // eslint-disable-next-line no-control-regex
     const clean = text.replaceAll(/[\x00-\x1f\x7f]/g, ' ').trim();
     return clean === '' ? undefined : clean;
@@ -65,4 +61,19 @@ export class DicomDataset {
     const { buffer, byteOffset } = this.bytes;
     return new DataView(buffer, byteOffset + element.offset, 2).getUint16(0, this.littleEndian);
   }
+
+  /** The items of a sequence, none where it is missing. */
+  items(tag: number): DicomDataset[] {
+    const element = this.elements.get(tag);
+    if (element === undefined || element.length === 0) return [];
+    const { bytes, littleEndian, explicit } = this;
+    return new Reader(bytes)
+      .items(element, { explicit, littleEndian })
+      .map((elements) => new DicomDataset(bytes, littleEndian, elements, element.vr === 'UN' ? false : explicit));
+  }
+}
+
+/** Short texts, where a TextDecoder costs more than the text. */
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
 }

@@ -1,6 +1,6 @@
 import { ImagingError } from '../imaging-error.js';
 import { encodeAttributes, type DicomAttribute } from './encode.js';
-import { EXPLICIT_LITTLE } from './tags.js';
+import { EXPLICIT_LITTLE } from './syntaxes.js';
 import { uidFromSeed } from './uid.js';
 
 /** An attribute of any kind that segmentations and reports need; sequences hold items of attributes. */

@@ -1,6 +1,7 @@
 /** Small CT files for tests, in any uncompressed encoding and with any attribute changed, removed or damaged. */
 import { encodeAttributes, type DicomAttribute } from './encode.js';
-import { CT_IMAGE_STORAGE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, TAG } from './tags.js';
+import { EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE } from './syntaxes.js';
+import { CT_IMAGE_STORAGE, TAG } from './tags.js';
 
 export interface FixtureOptions {
   /** Attributes to replace or add; a tag alone removes that attribute. */

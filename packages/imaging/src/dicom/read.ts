@@ -1,7 +1,10 @@
 import { ImagingError, messageOf } from '../imaging-error.js';
-import type { Volume } from '../volume.js';
+import { chooseDicomSeries } from './choose.js';
+import { loadDicomCodec } from './codec/decode-frame.js';
 import { groupDicomSeries, type DicomSeries } from './series.js';
-import { decodeDicomSlice, readDicomSlice, type DicomSlice } from './slice.js';
+import { readDicomSlices, type DicomSlice } from './slice.js';
+import { DicomVolumeBuilder } from './volume-builder.js';
+import type { Volume } from '../volume.js';
 
 /** A file that was not used, and why. */
 export interface SkippedFile {
@@ -19,110 +22,61 @@ export interface DicomVolume {
 }
 
 export interface DicomReadOptions {
-  /** Series Instance UID to read; the axial CT series with most slices where absent. */
-  readonly seriesUid?: string;
+  /** Series Instance UID to read; where absent, the one that is most likely the non-contrast axial head series. */
+  readonly seriesUid?: string | undefined;
   /** A volume of more bytes is refused before it is allocated; 2 GiB by default. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
+  /**
+   * Whether known faults of values are mended, which `series.problems` reports either way: the rescale intercept of
+   * some 12-bit files (RSNA 2019) and padding that would look like tissue. On by default.
+   */
+  readonly repair?: boolean | undefined;
+}
+
+/** A file in memory. */
+export interface NamedBytes {
+  readonly name: string;
+  readonly bytes: Uint8Array;
 }
 
 /**
- * Reads the axial CT series with most slices among these files (or the one asked for). Files that are no uncompressed
- * axial CT slices are listed in `skipped` with the reason; throws where none is left.
+ * Reads the most suitable axial CT series among these files, or the one asked for. Files that are no axial CT slices are
+ * listed in `skipped` with the reason; throws where none is left.
  */
-export function readDicomSeries(
-  files: Iterable<{ readonly name: string; readonly bytes: Uint8Array }>,
+export async function readDicomSeries(
+  files: Iterable<NamedBytes>,
   options: DicomReadOptions = {},
-): DicomVolume {
+): Promise<DicomVolume> {
   const slices: DicomSlice[] = [];
   const skipped: SkippedFile[] = [];
-  const contents = new Map<DicomSlice, Uint8Array>();
+  const contents = new Map<string, Uint8Array>();
   for (const { name, bytes } of files) {
+    // Two files may have one name; slices find theirs by a name of their own.
+    const key = contents.has(name) ? `${name} (${contents.size + 1})` : name;
     try {
-      const slice = readDicomSlice(bytes, name);
-      slices.push(slice);
-      contents.set(slice, bytes);
+      slices.push(...readDicomSlices(bytes, key));
+      contents.set(key, bytes);
     } catch (error) {
-      skipped.push({ file: name, reason: messageOf(error) });
+      skipped.push({ file: name, reason: reasonOf(error) });
     }
   }
-  const { series, others } = chooseDicomSeries(groupDicomSeries(slices), skipped, options);
-  const builder = new DicomVolumeBuilder(series, options);
-  for (const slice of series.slices) builder.add(contents.get(slice)!);
-  return { ...builder.finish(), others, skipped };
+  const choice = chooseDicomSeries(groupDicomSeries(slices), skipped, options);
+  const builder = new DicomVolumeBuilder(choice.series, options);
+  for (let slice = builder.next; slice !== undefined; slice = builder.next) {
+    await loadDicomCodec(slice.pixels.codec);
+    builder.add(contents.get(slice.file)!);
+  }
+  const { volume, series, skipped: unreadable } = builder.finish();
+  return {
+    volume,
+    series: { ...series, problems: [...choice.problems, ...series.problems] },
+    others: choice.others,
+    skipped: [...skipped, ...unreadable],
+  };
 }
 
-/** The series asked for, or the first; throws a sentence with the reasons where there is none. */
-export function chooseDicomSeries(
-  all: readonly DicomSeries[],
-  skipped: readonly SkippedFile[],
-  { seriesUid }: DicomReadOptions = {},
-): { series: DicomSeries; others: DicomSeries[] } {
-  const series = seriesUid === undefined ? all[0] : all.find((candidate) => candidate.uid === seriesUid);
-  if (series !== undefined) return { series, others: all.filter((candidate) => candidate !== series) };
-  if (all.length > 0) {
-    const known = all.map((candidate) => candidate.uid).join(', ');
-    throw new ImagingError(
-      'no-axial-series',
-      `Expected the series ${seriesUid ?? ''}, found only ${known.slice(0, 500)}.`,
-    );
-  }
-  const tally = new Map<string, number>();
-  for (const { reason } of skipped) tally.set(reason, (tally.get(reason) ?? 0) + 1);
-  const reasons = [...tally].sort((a, b) => b[1] - a[1]).slice(0, 3);
-  const found = reasons.map(([reason, times]) => `${times} x "${reason}"`).join(', ') || 'no files';
-  throw new ImagingError('no-axial-series', `Expected an axial CT series in DICOM, found ${found}.`);
-}
-
-/** Fills a series' volume file by file, so that a reader need not hold more than one of them. */
-export class DicomVolumeBuilder {
-  readonly #data: Int16Array;
-  #next = 0;
-  #clamped = 0;
-
-  constructor(
-    readonly series: DicomSeries,
-    { maxBytes = 2 ** 31 }: DicomReadOptions = {},
-  ) {
-    const voxels = series.slices.length * series.rows * series.columns;
-    if (voxels * 2 > maxBytes) {
-      throw new ImagingError(
-        'too-large',
-        `Expected a series of at most ${maxBytes} bytes, found one of ${voxels * 2}.`,
-      );
-    }
-    this.#data = new Int16Array(voxels);
-  }
-
-  /** Takes the file of the next slice in the series' order. */
-  add(bytes: Uint8Array): void {
-    const slice = this.series.slices[this.#next];
-    const size = this.series.rows * this.series.columns;
-    if (slice === undefined || slice.pixels.offset + size * 2 > bytes.length) {
-      throw new ImagingError(
-        'bad-argument',
-        `Expected the file of slice ${this.#next}, found another or a shorter one.`,
-      );
-    }
-    this.#clamped += decodeDicomSlice(bytes, slice, this.#data.subarray(this.#next * size, (this.#next + 1) * size));
-    this.#next++;
-  }
-
-  /** The volume, once every slice has been added. */
-  finish(): Pick<DicomVolume, 'volume' | 'series'> {
-    const { slices, rows, columns, affine, positions, extents, problems } = this.series;
-    if (this.#next !== slices.length) {
-      throw new ImagingError('bad-argument', `Expected ${slices.length} slices, found ${this.#next}.`);
-    }
-    const volume: Volume<Int16Array> = {
-      data: this.#data,
-      slices: slices.length,
-      rows,
-      columns,
-      affine,
-      ...(extents && { positions, extents }),
-    };
-    if (this.#clamped === 0) return { volume, series: this.series };
-    const message = `${this.#clamped} voxels lay outside int16 and were clamped.`;
-    return { volume, series: { ...this.series, problems: [...problems, { code: 'clamped-values', message }] } };
-  }
+/** Why a file is not used, in a sentence whatever was thrown. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof ImagingError) return error.message;
+  return `Expected a DICOM file that can be read, found damage (${messageOf(error)}).`;
 }

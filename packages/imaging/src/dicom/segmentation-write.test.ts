@@ -27,7 +27,10 @@ const MAKER = {
 const [SLICES, ROWS, COLUMNS] = [5, 6, 7];
 
 /** A series, tilted where `lean` is not 0, with these heights of its slices. */
-function sourceOf(heights: readonly number[], lean = 0): { source: ResultSource; volume: Volume<Int16Array> } {
+async function sourceOf(
+  heights: readonly number[],
+  lean = 0,
+): Promise<{ source: ResultSource; volume: Volume<Int16Array> }> {
   const positions = heights.map((z): Vector3 => [-20, -30 + lean * z, z]);
   const last = heights.length - 1;
   const step = (heights[last]! - heights[0]!) / last;
@@ -41,7 +44,7 @@ function sourceOf(heights: readonly number[], lean = 0): { source: ResultSource;
     extents: sliceExtents(heights),
   };
   const files = writeDicomSeries(scan, { seed: 'segmentation test' });
-  const { volume, series } = readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
+  const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
   return { source: { series, header: readSourceHeader(files[0]!) }, volume };
 }
 
@@ -62,8 +65,8 @@ describe('writeDicomSegmentation', () => {
   it.each([
     ['even slices', EVEN, 0],
     ['uneven, tilted slices', UNEVEN, Math.tan((18.5 * Math.PI) / 180)],
-  ])('keeps every voxel of every type of %s', (_, heights, lean) => {
-    const { source, volume } = sourceOf(heights, lean);
+  ])('keeps every voxel of every type of %s', async (_, heights, lean) => {
+    const { source, volume } = await sourceOf(heights, lean);
     const labels = labelsOf(volume);
     const { bytes } = writeDicomSegmentation(labels, source, MAKER);
     const { dataset } = parseDicom(bytes);
@@ -79,8 +82,8 @@ describe('writeDicomSegmentation', () => {
     expect(bits).toEqual(frames.flat());
   });
 
-  it('is the same object for the same result, and another for another', () => {
-    const { source, volume } = sourceOf(EVEN);
+  it('is the same object for the same result, and another for another', async () => {
+    const { source, volume } = await sourceOf(EVEN);
     const labels = labelsOf(volume);
     const first = writeDicomSegmentation(labels, source, MAKER);
     expect(writeDicomSegmentation(labels, source, MAKER)).toEqual(first);
@@ -91,8 +94,8 @@ describe('writeDicomSegmentation', () => {
     );
   });
 
-  it('has one empty frame where nothing was found, and refuses what does not fit', () => {
-    const { source, volume } = sourceOf(EVEN);
+  it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
+    const { source, volume } = await sourceOf(EVEN);
     const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };
     const { bytes } = writeDicomSegmentation(none, source, MAKER);
     expect(parseDicom(bytes).dataset.decimal(TAG.numberOfFrames)).toBe(1);
@@ -101,8 +104,8 @@ describe('writeDicomSegmentation', () => {
     expect(() => writeDicomSegmentation({ ...none, data: none.data.map(() => 8) }, source, MAKER)).toThrow('found 8');
   });
 
-  it('keeps probabilities as they are in the fractional kind', () => {
-    const { source, volume } = sourceOf(EVEN);
+  it('keeps probabilities as they are in the fractional kind', async () => {
+    const { source, volume } = await sourceOf(EVEN);
     const probabilities = LABELS.map(({ id }) => ({
       ...volume,
       data: Uint8Array.from(volume.data, (_, index) => (id === 2 && index >= ROWS * COLUMNS * 3 ? index % 251 : 0)),
@@ -146,8 +149,8 @@ describe.skipIf(missing.length > 0)('segmentations and reports before independen
   it.each([
     ['even', EVEN, 0],
     ['uneven', UNEVEN, 0.3],
-  ])('have no errors for %s slices', (name, heights, lean) => {
-    const { source, volume } = sourceOf(heights, lean);
+  ])('have no errors for %s slices', async (name, heights, lean) => {
+    const { source, volume } = await sourceOf(heights, lean);
     const labels = labelsOf(volume);
     const segmentation = writeDicomSegmentation(labels, source, MAKER);
     expect(errorsOf(`${name}.dcm`, segmentation.bytes)).toEqual([]);

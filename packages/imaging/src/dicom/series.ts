@@ -1,6 +1,7 @@
 import { affineFromDicom, cross, dot, norm, normalize, scale, sliceExtents, subtract, tiltDegrees } from '../affine.js';
 import type { Vector3 } from '../affine.js';
 import type { Affine } from '../volume.js';
+import { geometryProblems, pixelProblems } from './series-problems.js';
 import type { DicomSlice, Orientation } from './slice.js';
 
 export type DicomProblemCode =
@@ -8,15 +9,28 @@ export type DicomProblemCode =
   | 'uneven-steps'
   | 'missing-slices'
   | 'mixed-thickness'
+  | 'overlapping-slices'
+  | 'shifted-slices'
   | 'mixed-geometry'
+  | 'mixed-acquisitions'
+  | 'mixed-rescale'
   | 'duplicate-slices'
   | 'conflicting-slices'
   | 'repeated-uid'
   | 'single-slice'
   | 'rescale-assumed'
+  | 'monochrome1'
+  | 'contrast'
+  | 'reformat'
+  | 'not-chosen'
+  | 'other-series'
+  | 'unreadable-slices'
+  | 'lossy-compression'
+  | 'rsna-intercept'
+  | 'padding'
   | 'clamped-values';
 
-/** Something about a series that its reader should know; nothing was repaired because of it. */
+/** Something about a series that its reader should know, and what was done about it, if anything. */
 export interface DicomProblem {
   readonly code: DicomProblemCode;
   readonly message: string;
@@ -29,8 +43,10 @@ export interface DicomSeries {
   readonly frameOfReferenceUid: string | undefined;
   readonly description: string;
   readonly modality: 'CT';
-  /** Inferior to superior, duplicates dropped. */
+  /** Inferior to superior, one for each place. */
   readonly slices: readonly DicomSlice[];
+  /** All slices of each place, the one in `slices` first; the others are copies, or conflict with it. */
+  readonly places: readonly (readonly DicomSlice[])[];
   readonly rows: number;
   readonly columns: number;
   readonly rowSpacing: number;
@@ -52,9 +68,8 @@ export interface DicomSeries {
 /** Positions this close are the same; steps that differ by less are equal. */
 const SAME_MM = 0.01;
 const EVEN_MM = 0.05;
-const TILT_DEGREES = 0.1;
 
-/** Sorts slices into series (and, within one, by orientation, size and spacing), the one with most slices first. */
+/** Sorts slices into series (and, within one, by orientation, size, spacing and acquisition), the largest one first. */
 export function groupDicomSeries(slices: Iterable<DicomSlice>): DicomSeries[] {
   const bySeries = new Map<string, DicomSlice[][]>();
   for (const slice of slices) {
@@ -65,8 +80,41 @@ export function groupDicomSeries(slices: Iterable<DicomSlice>): DicomSeries[] {
     if (stack === undefined) stacks.push([slice]);
     else stack.push(slice);
   }
-  const all = [...bySeries.values()].flatMap((stacks) => stacks.map((stack) => describe(stack, stacks.length)));
+  const all = [...bySeries.values()].flatMap((stacks) =>
+    stacks.flatMap((stack) => {
+      const passes = splitAcquisitions(stack);
+      return passes.map((pass) => describeSeries(pass, stacks.length, passes.length));
+    }),
+  );
   return all.sort((a, b) => b.slices.length - a.slices.length || (a.uid < b.uid ? -1 : 1));
+}
+
+/**
+ * Splits slices that were acquired over one another (before and after contrast, say): where the acquisitions' ranges
+ * overlap by more than half, they are stacks of their own. Acquisitions side by side stay together.
+ */
+function splitAcquisitions(stack: readonly DicomSlice[]): (readonly DicomSlice[])[] {
+  const byNumber = new Map<number, DicomSlice[]>();
+  for (const slice of stack) {
+    const pass = byNumber.get(slice.acquisitionNumber);
+    if (pass === undefined) byNumber.set(slice.acquisitionNumber, [slice]);
+    else pass.push(slice);
+  }
+  const passes = [...byNumber.values()];
+  // Scanners that number every slice are no reason to compare thousands of acquisitions.
+  if (passes.length < 2 || passes.length > 20 || passes.some((pass) => pass.length < 3)) return [stack];
+  const normal = superiorNormal(stack[0]!.orientation);
+  const ranges = passes.map((pass) => {
+    const offsets = pass.map(({ position }) => dot(position, normal));
+    return { low: Math.min(...offsets), high: Math.max(...offsets) };
+  });
+  const overlaps = ranges.some((a, i) =>
+    ranges.slice(i + 1).some((b) => {
+      const shared = Math.min(a.high, b.high) - Math.max(a.low, b.low);
+      return shared > 0.5 * Math.min(a.high - a.low, b.high - b.low);
+    }),
+  );
+  return overlaps ? passes : [stack];
 }
 
 /** Whether two slices can lie in one stack: same size, and orientation and spacing equal to rounding. */
@@ -80,11 +128,16 @@ function isParallel(a: DicomSlice, b: DicomSlice): boolean {
   );
 }
 
-function describe(group: readonly DicomSlice[], stacks: number): DicomSeries {
+/** A stack of parallel slices in order, with what is noteworthy about it. */
+export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes = 1): DicomSeries {
   const problems: DicomProblem[] = [];
   const { orientation } = group[0]!;
   const normal = superiorNormal(orientation);
-  const slices = sortAndDropDuplicates(group, normal, problems);
+  const places = sortIntoPlaces(group, normal);
+  const slices = places.map(([slice]) => slice!);
+  if (new Set(slices.map((slice) => `${slice.sopInstanceUid}/${slice.frame}`)).size < slices.length) {
+    problems.push({ code: 'repeated-uid', message: 'Slices in different places share one SOP Instance UID.' });
+  }
   const first = slices[0]!;
   const positions = slices.map((slice) => slice.position);
   const affine = affineFromDicom({
@@ -111,7 +164,16 @@ function describe(group: readonly DicomSlice[], stacks: number): DicomSeries {
       message: `The series holds ${stacks} stacks of different orientation, size or spacing; this is one of them.`,
     });
   }
-  reportGeometry({ slices, steps, stepMm, tilt, even }, problems);
+  if (passes > 1) {
+    problems.push({
+      code: 'mixed-acquisitions',
+      message: `The series holds ${passes} acquisitions over one another; this is number ${first.acquisitionNumber}, whole and by itself.`,
+    });
+  }
+  problems.push(
+    ...geometryProblems({ slices, positions, normal, steps, stepMm, tilt, even }),
+    ...pixelProblems(slices),
+  );
   return {
     uid: first.seriesUid,
     studyUid: first.studyUid,
@@ -119,6 +181,7 @@ function describe(group: readonly DicomSlice[], stacks: number): DicomSeries {
     description: first.description,
     modality: 'CT',
     slices,
+    places,
     rows: first.rows,
     columns: first.columns,
     rowSpacing: first.rowSpacing,
@@ -142,8 +205,8 @@ function superiorNormal(orientation: Orientation): Vector3 {
   return normal[2] < 0 ? scale(normal, -1) : normal;
 }
 
-/** Inferior to superior; of slices in one place the first acquired one stays. */
-function sortAndDropDuplicates(group: readonly DicomSlice[], normal: Vector3, problems: DicomProblem[]): DicomSlice[] {
+/** Inferior to superior; of slices in one place the lossless and first acquired one comes first. */
+function sortIntoPlaces(group: readonly DicomSlice[], normal: Vector3): DicomSlice[][] {
   const sorted = group
     .map((slice) => ({ slice, offset: dot(slice.position, normal) }))
     .sort((a, b) => a.offset - b.offset || acquired(a.slice, b.slice));
@@ -153,40 +216,15 @@ function sortAndDropDuplicates(group: readonly DicomSlice[], normal: Vector3, pr
     if (place !== undefined && offset - place.offset < SAME_MM) place.slices.push(slice);
     else places.push({ offset, slices: [slice] });
   }
-  let duplicates = 0;
-  let conflicts = 0;
-  const kept = places.map(({ slices }) => {
-    const [first, ...rest] = slices.sort(acquired);
-    for (const other of rest) {
-      if (other.pixels.crc === first!.pixels.crc) duplicates++;
-      else conflicts++;
-    }
-    return first!;
-  });
-  if (duplicates > 0) {
-    problems.push({
-      code: 'duplicate-slices',
-      message: `${count(duplicates, 'slice')} came twice, and one copy was used.`,
-    });
-  }
-  if (conflicts > 0) {
-    problems.push({
-      code: 'conflicting-slices',
-      message: `${count(conflicts, 'slice')} lay where another with other pixels was; the first acquired was used.`,
-    });
-  }
-  const uids = new Set(kept.map((slice) => slice.sopInstanceUid));
-  if (uids.size < kept.length) {
-    problems.push({ code: 'repeated-uid', message: 'Slices in different places share one SOP Instance UID.' });
-  }
-  return kept;
+  return places.map(({ slices }) => slices.sort(acquired));
 }
 
 function acquired(a: DicomSlice, b: DicomSlice): number {
   return (
+    Number(a.pixels.lossy) - Number(b.pixels.lossy) ||
     a.acquisitionNumber - b.acquisitionNumber ||
     a.instanceNumber - b.instanceNumber ||
-    (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)
+    (a.file < b.file ? -1 : a.file > b.file ? 1 : a.frame - b.frame)
   );
 }
 
@@ -200,55 +238,8 @@ function deviation(positions: readonly Vector3[]): number {
   );
 }
 
-interface Geometry {
-  readonly slices: readonly DicomSlice[];
-  readonly steps: readonly number[];
-  readonly stepMm: DicomSeries['stepMm'];
-  readonly tilt: number;
-  readonly even: boolean;
-}
-
-function reportGeometry({ slices, steps, stepMm, tilt, even }: Geometry, problems: DicomProblem[]): void {
-  const add = (code: DicomProblemCode, message: string): number => problems.push({ code, message });
-  if (slices.length === 1) add('single-slice', 'The series has one slice, whose extent is its thickness.');
-  if (tilt > TILT_DEGREES) {
-    add(
-      'gantry-tilt',
-      `The gantry is tilted by ${tilt.toFixed(1)} degrees, kept as shear in the affine; nothing is resampled.`,
-    );
-  }
-  if (!even) {
-    const { min, median, max } = stepMm;
-    add(
-      'uneven-steps',
-      `Slice steps run from ${min.toFixed(2)} to ${max.toFixed(2)} mm (median ${median.toFixed(2)}); volumes use each slice's true extent.`,
-    );
-  }
-  const gaps = steps.map((step) => step / stepMm.median).filter((ratio) => ratio > 1.5 && isNearlyWhole(ratio));
-  if (gaps.length > 0) {
-    const missing = gaps.reduce((sum, ratio) => sum + Math.round(ratio) - 1, 0);
-    add('missing-slices', `About ${count(missing, 'slice')} seem to be missing between those that are there.`);
-  }
-  const thicknesses = [...new Set(slices.map((slice) => slice.thickness))];
-  if (thicknesses.length > 1) {
-    const list = thicknesses.map((value) => (value === undefined ? 'unknown' : `${value} mm`)).join(', ');
-    add('mixed-thickness', `Slices differ in thickness: ${list.slice(0, 200)}.`);
-  }
-  if (slices.some((slice) => slice.pixels.rescaleAssumed)) {
-    add('rescale-assumed', 'Rescale slope or intercept is missing; 1 and 0 were assumed, so values may not be HU.');
-  }
-}
-
-function isNearlyWhole(ratio: number): boolean {
-  return Math.abs(ratio - Math.round(ratio)) < 0.05;
-}
-
 function medianOf(ordered: readonly number[]): number | undefined {
   const middle = ordered.length >> 1;
   if (ordered.length === 0) return undefined;
   return ordered.length % 2 === 1 ? ordered[middle] : (ordered[middle - 1]! + ordered[middle]!) / 2;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -4,13 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { ImagingError } from '../imaging-error.js';
 import type { DicomAttribute } from './encode.js';
 import { ctFile, type FixtureOptions } from './fixture.js';
-import { decodeDicomSlice, readDicomSlice } from './slice.js';
-import { EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, TAG } from './tags.js';
+import { decodeDicomSlice } from './pixels.js';
+import { readDicomSlice } from './slice.js';
+import { EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE } from './syntaxes.js';
+import { TAG } from './tags.js';
 
 function huOf(options: FixtureOptions, z = 10): { hu: number[]; clamped: number } {
   const bytes = ctFile(z, options);
   const out = new Int16Array(6);
-  const clamped = decodeDicomSlice(bytes, readDicomSlice(bytes, 'a.dcm'), out);
+  const { clamped } = decodeDicomSlice(bytes, readDicomSlice(bytes, 'a.dcm'), out);
   return { hu: Array.from(out), clamped };
 }
 
@@ -42,11 +44,11 @@ describe('encodings', () => {
     }
   });
 
-  it('names the compressed transfer syntax that it refuses', () => {
-    const error = refusal({ syntax: '1.2.840.10008.1.2.4.70' });
+  it('refuses plain pixels that call themselves compressed, and syntaxes that it does not know, by name', () => {
+    expect(refusal({ syntax: '1.2.840.10008.1.2.4.70' }).message).toContain('JPEG lossless, first-order prediction');
+    const error = refusal({ syntax: '1.2.3.99' });
     expect(error.code).toBe('compressed-dicom');
-    expect(error.message).toContain('JPEG lossless, first-order prediction');
-    expect(refusal({ syntax: '1.2.3.99' }).message).toContain('1.2.3.99');
+    expect(error.message).toContain('1.2.3.99');
   });
 
   it('reads UTF-8 and Latin-1 descriptions without control characters', () => {

@@ -1,9 +1,10 @@
 import { cross, dot, norm, type Vector3 } from '../affine.js';
-import { crc32 } from '../crc32.js';
 import { ImagingError } from '../imaging-error.js';
 import type { DicomDataset } from './dataset.js';
-import { parseDicom } from './parse.js';
-import { CT_IMAGE_STORAGE, TAG } from './tags.js';
+import { checkKind, isReformat } from './kind.js';
+import { parseDicom, type DicomFile } from './parse.js';
+import { DEFLATED, type PixelCodec, type TransferSyntax } from './syntaxes.js';
+import { TAG } from './tags.js';
 
 export type Orientation = readonly [number, number, number, number, number, number];
 
@@ -11,11 +12,18 @@ export type Orientation = readonly [number, number, number, number, number, numb
 export interface DicomSlice {
   /** The file, as its reader names it. */
   readonly file: string;
+  /** Index in a multi-frame object, else 0. */
+  readonly frame: number;
   readonly studyUid: string;
   readonly seriesUid: string;
   readonly frameOfReferenceUid: string | undefined;
   readonly sopInstanceUid: string;
   readonly description: string;
+  /** What the choice of a series goes by, as far as the file says. */
+  readonly contrastAgent: string | undefined;
+  readonly bodyPart: string | undefined;
+  readonly kernel: string | undefined;
+  readonly isReformat: boolean;
   readonly acquisitionNumber: number;
   readonly instanceNumber: number;
   readonly rows: number;
@@ -31,8 +39,15 @@ export interface DicomSlice {
 
 /** How the stored pixels lie in the file and become HU. */
 export interface PixelEncoding {
+  readonly codec: PixelCodec;
+  readonly syntaxName: string;
+  /** Whether offsets refer to the inflated data set. */
+  readonly deflated: boolean;
   readonly offset: number;
+  /** Frames in the object. */
+  readonly frames: number;
   readonly littleEndian: boolean;
+  readonly bitsAllocated: number;
   readonly bitsStored: number;
   readonly highBit: number;
   readonly signed: boolean;
@@ -40,102 +55,128 @@ export interface PixelEncoding {
   readonly intercept: number;
   /** Whether the file gives no rescaling, so that 1 and 0 were assumed. */
   readonly rescaleAssumed: boolean;
-  /** CRC-32 of the stored pixels, to tell duplicates. */
-  readonly crc: number;
+  /** Stored value that marks pixels outside of the scanned field. */
+  readonly padding: number | undefined;
+  /** Low values are shown bright; HU are not touched by that. */
+  readonly isMonochrome1: boolean;
+  /** Whether transfer syntax or header say that values were changed by compression, and by what ratio. */
+  readonly lossy: boolean;
+  readonly lossyRatio: number | undefined;
 }
-
-const LOCALIZERS = /LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM/i;
 
 const refuse = (message: string): ImagingError => new ImagingError('unsupported', message);
 
+/** A frame's attribute may lie in its own or the shared functional group; of a plain slice all lie at the top. */
+type FrameHeader = (group: number) => DicomDataset;
+
 /**
- * Reads the header of an uncompressed axial CT slice. Throws an {@link ImagingError} that says why for everything else:
- * other modalities, localizers, secondary captures, multi-frame objects, slices without geometry, damaged files.
+ * Reads the header of an axial CT slice. Throws an {@link ImagingError} that says why for everything else: other
+ * modalities, localizers, secondary captures, slices without geometry, damaged files, and objects of several frames, for
+ * which {@link readDicomSlices} is.
  */
 export function readDicomSlice(bytes: Uint8Array, file: string): DicomSlice {
-  const { dataset, pixelData } = parseDicom(bytes);
-  checkKind(dataset);
+  const slices = readDicomSlices(bytes, file);
+  if (slices.length !== 1) throw refuse(`Expected one frame, found ${slices.length} frames: use readDicomSlices.`);
+  return slices[0]!;
+}
+
+/**
+ * Reads the header of a CT object: one slice, or the frames of an enhanced multi-frame object in the file's order. Errors as
+ * {@link readDicomSlice}'s.
+ *
+ * @param total size of the file, where `bytes` is only its beginning; then {@link MoreBytesNeeded} may be thrown
+ */
+export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.length): DicomSlice[] {
+  const parsed = parseDicom(bytes, total);
+  checkKind(parsed);
+  const { dataset } = parsed;
+  const frames = dataset.decimal(TAG.numberOfFrames) ?? 1;
+  const headers = frameHeaders(dataset, frames);
   const rows = required(dataset.uint16(TAG.rows), 'Rows');
   const columns = required(dataset.uint16(TAG.columns), 'Columns');
-  const [rowSpacing, columnSpacing] = vector(dataset, TAG.pixelSpacing, 2, 'Pixel Spacing') as [number, number];
-  if (!(rowSpacing > 0 && columnSpacing > 0 && rows > 0 && columns > 0)) {
-    throw new ImagingError('bad-dicom', 'Expected rows, columns and Pixel Spacing above 0, found others.');
-  }
-  const orientation = vector(dataset, TAG.imageOrientation, 6, 'Image Orientation') as unknown as Orientation;
-  checkAxial(orientation);
-  if (pixelData === undefined) throw new ImagingError('bad-dicom', 'Expected pixels in the CT slice, found none.');
-  const size = rows * columns * 2;
-  if (pixelData.length < size) {
-    throw new ImagingError(
-      'truncated',
-      `Expected ${size} bytes of pixels, found ${pixelData.length}: the file is truncated.`,
-    );
-  }
-  const thickness = dataset.decimal(TAG.sliceThickness);
-  const stored = bytes.subarray(pixelData.offset, pixelData.offset + size);
-  return {
+  if (!(rows > 0 && columns > 0)) throw new ImagingError('bad-dicom', 'Expected rows and columns above 0, found 0.');
+  const place = checkPixels(parsed, rows * columns, frames);
+  const common = {
     file,
     studyUid: dataset.text(TAG.studyInstanceUid) ?? '',
     seriesUid: dataset.text(TAG.seriesInstanceUid) ?? '',
     frameOfReferenceUid: dataset.text(TAG.frameOfReferenceUid),
     sopInstanceUid: dataset.text(TAG.sopInstanceUid) ?? '',
     description: dataset.text(TAG.seriesDescription) ?? dataset.text(TAG.studyDescription) ?? '',
-    acquisitionNumber: dataset.decimal(TAG.acquisitionNumber) ?? 0,
-    instanceNumber: dataset.decimal(TAG.instanceNumber) ?? 0,
+    contrastAgent: dataset.text(TAG.contrastAgent),
+    bodyPart: dataset.text(TAG.bodyPart),
+    kernel: dataset.text(TAG.convolutionKernel),
     rows,
     columns,
+  };
+  const size = rows * columns * ((dataset.uint16(TAG.bitsAllocated) ?? 16) / 8);
+  return headers.map((header, frame) => ({
+    ...common,
+    frame,
+    ...readGeometry(dataset, header, frame),
+    pixels: {
+      ...place,
+      offset: place.codec === 'native' ? place.offset + frame * size : place.offset,
+      ...readRescale(header(TAG.framePixelTransformation)),
+    },
+  }));
+}
+
+function frameHeaders(dataset: DicomDataset, frames: number): FrameHeader[] {
+  const perFrame = dataset.items(TAG.perFrameFunctionalGroups);
+  const shared = dataset.items(TAG.sharedFunctionalGroups)[0];
+  if (perFrame.length === 0 && shared === undefined) {
+    if (frames !== 1) throw refuse(`Expected one frame, found ${frames} frames without functional groups.`);
+    return [() => dataset];
+  }
+  if (perFrame.length !== frames) {
+    throw new ImagingError('bad-dicom', `Expected ${frames} functional groups of frames, found ${perFrame.length}.`);
+  }
+  // The shared groups are the same for every frame; they are taken apart once.
+  const sharedGroups = new Map<number, DicomDataset | undefined>();
+  return perFrame.map((own) => (group) => {
+    const found = own.items(group)[0];
+    if (found !== undefined) return found;
+    if (!sharedGroups.has(group)) sharedGroups.set(group, shared?.items(group)[0]);
+    return sharedGroups.get(group) ?? dataset;
+  });
+}
+
+function readGeometry(
+  dataset: DicomDataset,
+  header: FrameHeader,
+  frame: number,
+): Pick<
+  DicomSlice,
+  | 'acquisitionNumber'
+  | 'instanceNumber'
+  | 'rowSpacing'
+  | 'columnSpacing'
+  | 'orientation'
+  | 'position'
+  | 'thickness'
+  | 'isReformat'
+> {
+  const measures = header(TAG.framePixelMeasures);
+  const [rowSpacing, columnSpacing] = vector(measures, TAG.pixelSpacing, 2, 'Pixel Spacing') as [number, number];
+  if (!(rowSpacing > 0 && columnSpacing > 0)) {
+    throw new ImagingError('bad-dicom', 'Expected Pixel Spacing above 0, found others.');
+  }
+  const orientationHolder = header(TAG.framePlaneOrientation);
+  const orientation = vector(orientationHolder, TAG.imageOrientation, 6, 'Image Orientation') as unknown as Orientation;
+  checkAxial(orientation);
+  const thickness = measures.decimal(TAG.sliceThickness);
+  const acquisition = header(TAG.frameContent).decimal(TAG.frameAcquisitionNumber);
+  return {
+    acquisitionNumber: acquisition ?? dataset.decimal(TAG.acquisitionNumber) ?? 0,
+    instanceNumber: (dataset.decimal(TAG.instanceNumber) ?? 0) + frame,
     rowSpacing,
     columnSpacing,
     orientation,
-    position: vector(dataset, TAG.imagePosition, 3, 'Image Position') as unknown as Vector3,
+    position: vector(header(TAG.framePlanePosition), TAG.imagePosition, 3, 'Image Position') as unknown as Vector3,
     thickness: thickness !== undefined && thickness > 0 && thickness < 1000 ? thickness : undefined,
-    pixels: {
-      offset: pixelData.offset,
-      littleEndian: dataset.littleEndian,
-      ...readEncoding(dataset),
-      crc: crc32(stored),
-    },
+    isReformat: isReformat(dataset, header(TAG.ctFrameType).texts(TAG.frameType)),
   };
-}
-
-/**
- * Writes the slice's HU, stored * slope + intercept rounded, to `out` (rows x columns values); returns how many had to be
- * clamped to int16. `bytes` is the file that the header was read from.
- */
-export function decodeDicomSlice(bytes: Uint8Array, slice: DicomSlice, out: Int16Array): number {
-  const { offset, littleEndian, bitsStored, highBit, signed, slope, intercept } = slice.pixels;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, slice.rows * slice.columns * 2);
-  const shift = highBit + 1 - bitsStored;
-  // Left, then arithmetic right: drops what lies above the stored bits and extends the sign in one go.
-  const unused = 32 - bitsStored;
-  let clamped = 0;
-  for (let index = 0; index < out.length; index++) {
-    const raw = (view.getUint16(index * 2, littleEndian) >>> shift) << unused;
-    const hu = Math.round((signed ? raw >> unused : raw >>> unused) * slope + intercept);
-    if (hu < -32768 || hu > 32767) clamped++;
-    out[index] = hu < -32768 ? -32768 : hu > 32767 ? 32767 : hu;
-  }
-  return clamped;
-}
-
-function checkKind(dataset: DicomDataset): void {
-  const modality = dataset.text(TAG.modality);
-  if (modality !== 'CT') throw refuse(`Expected CT, found the modality ${modality?.slice(0, 16) ?? '(none)'}.`);
-  const imageType = dataset.texts(TAG.imageType);
-  if (imageType.some((value) => LOCALIZERS.test(value))) {
-    throw refuse(`Expected an axial CT slice, found a localizer (image type ${imageType.join('\\').slice(0, 80)}).`);
-  }
-  const sopClass = dataset.text(TAG.sopClassUid) ?? CT_IMAGE_STORAGE;
-  if (sopClass !== CT_IMAGE_STORAGE) {
-    throw refuse(
-      `Expected a CT Image Storage object, found the SOP class ${sopClass.slice(0, 64)}: export the original axial slices.`,
-    );
-  }
-  const frames = dataset.decimal(TAG.numberOfFrames) ?? 1;
-  const samples = dataset.uint16(TAG.samplesPerPixel) ?? 1;
-  if (frames !== 1 || samples !== 1) {
-    throw refuse(`Expected one frame of one sample a pixel, found ${frames} frames of ${samples} samples.`);
-  }
 }
 
 function checkAxial(o: Orientation): void {
@@ -151,27 +192,79 @@ function checkAxial(o: Orientation): void {
   // 45 degrees: beyond any gantry tilt, and below every sagittal or coronal plane.
   if (Math.abs(cross(across, down)[2]) < Math.SQRT1_2) {
     throw refuse(
-      'Expected axial slices, found another plane (sagittal, coronal or a localizer): pass the axial series.',
+      'Expected axial slices, found another plane (a sagittal or coronal reformat, or a localizer): pass the axial series.',
     );
   }
 }
 
-function readEncoding(dataset: DicomDataset): Omit<PixelEncoding, 'offset' | 'littleEndian' | 'crc'> {
-  const allocated = required(dataset.uint16(TAG.bitsAllocated), 'Bits Allocated');
-  const bitsStored = dataset.uint16(TAG.bitsStored) ?? allocated;
-  const highBit = dataset.uint16(TAG.highBit) ?? bitsStored - 1;
-  if (allocated !== 16 || bitsStored < 1 || bitsStored > 16 || highBit > 15 || highBit < bitsStored - 1) {
-    throw refuse(
-      `Expected pixels of up to 16 bits in 16, found ${bitsStored} bits in ${allocated}, the highest bit being ${highBit}.`,
+type PixelPlace = Omit<PixelEncoding, 'slope' | 'intercept' | 'rescaleAssumed'>;
+
+function checkPixels({ dataset, pixelData, syntax }: DicomFile, voxels: number, frames: number): PixelPlace {
+  const bits = readBits(dataset);
+  if (pixelData === undefined) throw new ImagingError('bad-dicom', 'Expected pixels in the CT slice, found none.');
+  const size = (voxels * frames * bits.bitsAllocated) / 8;
+  if (!pixelData.encapsulated && pixelData.length < size) {
+    throw new ImagingError(
+      'truncated',
+      `Expected ${size} bytes of pixels, found ${pixelData.length}: the file is truncated.`,
     );
   }
+  // An empty slice packs well, but nothing packs large pictures a thousandfold: what promises that is hostile.
+  if (pixelData.encapsulated && size > 2 ** 21 && pixelData.length * 1000 < size) {
+    throw new ImagingError(
+      'truncated',
+      `Expected compressed pixels for ${size} bytes, found only ${pixelData.length} bytes: the file is damaged.`,
+    );
+  }
+  const photometric = dataset.text(TAG.photometricInterpretation) ?? 'MONOCHROME2';
+  if (!photometric.startsWith('MONOCHROME')) throw refuse(`Expected grey pixels, found ${photometric.slice(0, 16)}.`);
+  return {
+    codec: syntax.codec,
+    syntaxName: syntax.name,
+    deflated: syntax.uid === DEFLATED,
+    offset: pixelData.offset,
+    frames,
+    littleEndian: dataset.littleEndian,
+    ...bits,
+    padding: paddingOf(dataset, bits),
+    isMonochrome1: photometric === 'MONOCHROME1',
+    ...lossOf(dataset, syntax),
+  };
+}
+
+function readBits(dataset: DicomDataset): Pick<PixelEncoding, 'bitsAllocated' | 'bitsStored' | 'highBit' | 'signed'> {
+  const bitsAllocated = required(dataset.uint16(TAG.bitsAllocated), 'Bits Allocated');
+  const bitsStored = dataset.uint16(TAG.bitsStored) ?? bitsAllocated;
+  const highBit = dataset.uint16(TAG.highBit) ?? bitsStored - 1;
+  const fits = (bitsAllocated === 16 || bitsAllocated === 8) && bitsStored >= 1 && bitsStored <= bitsAllocated;
+  if (!fits || highBit >= bitsAllocated || highBit < bitsStored - 1) {
+    throw refuse(
+      `Expected pixels of up to 8 bits in 8 or 16 bits in 16, found ${bitsStored} bits in ${bitsAllocated}, the highest bit being ${highBit}.`,
+    );
+  }
+  return { bitsAllocated, bitsStored, highBit, signed: dataset.uint16(TAG.pixelRepresentation) === 1 };
+}
+
+function paddingOf(dataset: DicomDataset, { bitsStored, signed }: { bitsStored: number; signed: boolean }) {
+  const raw = dataset.uint16(TAG.pixelPadding);
+  if (raw === undefined) return undefined;
+  const unused = 32 - bitsStored;
+  return signed ? (raw << unused) >> unused : (raw << unused) >>> unused;
+}
+
+function lossOf(dataset: DicomDataset, syntax: TransferSyntax): Pick<PixelEncoding, 'lossy' | 'lossyRatio'> {
+  const lossy = syntax.lossy || dataset.text(TAG.lossyCompression) === '01';
+  if (!lossy) return { lossy, lossyRatio: undefined };
+  // The last of several compressions; a ratio that is no number is not worth a refusal.
+  const ratio = Number(dataset.texts(TAG.lossyRatio).at(-1));
+  return { lossy, lossyRatio: ratio > 0 && ratio < 1e6 ? ratio : undefined };
+}
+
+function readRescale(dataset: DicomDataset): Pick<PixelEncoding, 'slope' | 'intercept' | 'rescaleAssumed'> {
   const slope = dataset.decimal(TAG.rescaleSlope);
   const intercept = dataset.decimal(TAG.rescaleIntercept);
   if (slope === 0) throw new ImagingError('bad-dicom', 'Expected a Rescale Slope other than 0, found 0.');
   return {
-    bitsStored,
-    highBit,
-    signed: dataset.uint16(TAG.pixelRepresentation) === 1,
     slope: slope ?? 1,
     intercept: intercept ?? 0,
     rescaleAssumed: slope === undefined || intercept === undefined,

@@ -1,6 +1,9 @@
 /** The DICOM attributes this package reads or writes, as 32-bit tags (group << 16 | element). */
 export const TAG = {
+  mediaSopClassUid: 0x00020002,
   transferSyntaxUid: 0x00020010,
+  directoryRecords: 0x00041220,
+  referencedFileId: 0x00041500,
   specificCharacterSet: 0x00080005,
   imageType: 0x00080008,
   sopClassUid: 0x00080016,
@@ -8,8 +11,12 @@ export const TAG = {
   modality: 0x00080060,
   studyDescription: 0x00081030,
   seriesDescription: 0x0008103e,
+  frameType: 0x00089007,
+  contrastAgent: 0x00180010,
+  bodyPart: 0x00180015,
   sliceThickness: 0x00180050,
   gantryDetectorTilt: 0x00181120,
+  convolutionKernel: 0x00181210,
   studyInstanceUid: 0x0020000d,
   seriesInstanceUid: 0x0020000e,
   acquisitionNumber: 0x00200012,
@@ -17,7 +24,12 @@ export const TAG = {
   imagePosition: 0x00200032,
   imageOrientation: 0x00200037,
   frameOfReferenceUid: 0x00200052,
+  framePlanePosition: 0x00209113,
+  framePlaneOrientation: 0x00209116,
+  frameContent: 0x00209111,
+  frameAcquisitionNumber: 0x00209156,
   samplesPerPixel: 0x00280002,
+  photometricInterpretation: 0x00280004,
   numberOfFrames: 0x00280008,
   rows: 0x00280010,
   columns: 0x00280011,
@@ -26,34 +38,27 @@ export const TAG = {
   bitsStored: 0x00280101,
   highBit: 0x00280102,
   pixelRepresentation: 0x00280103,
+  pixelPadding: 0x00280120,
   rescaleIntercept: 0x00281052,
   rescaleSlope: 0x00281053,
+  lossyCompression: 0x00282110,
+  lossyRatio: 0x00282112,
+  framePixelMeasures: 0x00289110,
+  framePixelTransformation: 0x00289145,
+  ctFrameType: 0x00189329,
+  sharedFunctionalGroups: 0x52009229,
+  perFrameFunctionalGroups: 0x52009230,
+  extendedOffsetTable: 0x7fe00001,
+  extendedOffsetLengths: 0x7fe00002,
   pixelData: 0x7fe00010,
 } as const;
 
 export const CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2';
-export const IMPLICIT_LITTLE = '1.2.840.10008.1.2';
-export const EXPLICIT_LITTLE = '1.2.840.10008.1.2.1';
-export const EXPLICIT_BIG = '1.2.840.10008.1.2.2';
-
-const COMPRESSED: Readonly<Record<string, string>> = {
-  '1.2.840.10008.1.2.1.99': 'deflated explicit VR little endian',
-  '1.2.840.10008.1.2.4.50': 'JPEG baseline',
-  '1.2.840.10008.1.2.4.51': 'JPEG extended',
-  '1.2.840.10008.1.2.4.57': 'JPEG lossless',
-  '1.2.840.10008.1.2.4.70': 'JPEG lossless, first-order prediction',
-  '1.2.840.10008.1.2.4.80': 'JPEG-LS lossless',
-  '1.2.840.10008.1.2.4.81': 'JPEG-LS near-lossless',
-  '1.2.840.10008.1.2.4.90': 'JPEG 2000 lossless',
-  '1.2.840.10008.1.2.4.91': 'JPEG 2000',
-  '1.2.840.10008.1.2.4.201': 'high-throughput JPEG 2000 lossless',
-  '1.2.840.10008.1.2.5': 'RLE lossless',
-};
-
-/** A transfer syntax in words, its UID where it is unknown. */
-export function transferSyntaxName(uid: string): string {
-  return COMPRESSED[uid] ?? `the transfer syntax ${uid.replaceAll(/[^\d.]/g, '?').slice(0, 64)}`;
-}
+export const ENHANCED_CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2.1';
+export const LEGACY_ENHANCED_CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2.2';
+export const DICOMDIR_STORAGE = '1.2.840.10008.1.3.10';
+/** All secondary capture classes begin with it. */
+export const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
 
 /** A tag as DICOM prints it: (0028,0010). */
 export function tagName(tag: number): string {

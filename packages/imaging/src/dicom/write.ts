@@ -2,7 +2,8 @@ import { affineColumn, dot, flipLpsRas, norm, normalize, sliceNormal, type Vecto
 import { ImagingError } from '../imaging-error.js';
 import type { Volume } from '../volume.js';
 import { encodeAttributes, type DicomAttribute } from './encode.js';
-import { CT_IMAGE_STORAGE, EXPLICIT_LITTLE, TAG } from './tags.js';
+import { EXPLICIT_LITTLE } from './syntaxes.js';
+import { CT_IMAGE_STORAGE, TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
 /** What a written series says about itself. Texts are ASCII; nothing here may come from a real patient. */

@@ -1,12 +1,19 @@
 import { open, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 
-import { chooseDicomSeries, type DicomReadOptions, type DicomVolume } from '../dicom/read.js';
+import type { DicomReadOptions, DicomVolume } from '../dicom/read.js';
 import { ImagingError } from '../imaging-error.js';
 import type { NiftiHeader } from '../nifti/header.js';
 import { isGzip } from '../nifti/read.js';
 import type { Volume } from '../volume.js';
-import { loadDicomSeries, readDicomFolder, scanDicomFolder } from './dicom-folder.js';
+import {
+  isZip,
+  loadChosenSeries,
+  readDicomFolder,
+  readDicomZip,
+  scanDicomFile,
+  scanDicomFolder,
+} from './dicom-folder.js';
 import { isPairedName, readNiftiFile } from './nifti-file.js';
 
 /** A volume and what it was read from. */
@@ -15,37 +22,49 @@ export type ReadVolume =
   | ({ readonly source: 'dicom' } & DicomVolume);
 
 /**
- * Reads a scan from a `.nii` or `.nii.gz` file, a `.hdr/.img` pair, a folder with a DICOM series, or one DICOM file of a series, whose folder
- * is then searched for the rest of it. Files are told apart by content, not by name.
+ * Reads a scan from a `.nii` or `.nii.gz` file, a `.hdr/.img` pair, a folder or zip archive with a DICOM series, a DICOMDIR,
+ * or one DICOM file of a series, whose folder is then searched for the rest of it. Files are told apart by content, not by
+ * name.
  */
 export async function readVolume(path: string, options: DicomReadOptions = {}): Promise<ReadVolume> {
-  const status = await stat(path).catch((error: unknown) => {
-    throw new ImagingError('bad-argument', `Expected a NIfTI file or a DICOM folder at ${path}, found nothing there.`, {
-      cause: error,
-    });
-  });
-  if (status.isDirectory()) return { source: 'dicom', ...(await readDicomFolder(path, options)) };
-  const kind = isPairedName(path) ? 'nifti' : await sniff(path);
-  if (kind === 'nifti') return { source: 'nifti', ...(await readNiftiFile(path, options)) };
+  const kind = await kindOfInput(path);
+  if (kind === 'folder') return { source: 'dicom', ...(await readDicomFolder(path, options)) };
+  if (kind === 'zip') return { source: 'dicom', ...(await readDicomZip(path, options)) };
+  const { maxBytes } = options;
+  if (kind === 'nifti') return { source: 'nifti', ...(await readNiftiFile(path, maxBytes ? { maxBytes } : {})) };
+  if (kind === 'dicomdir') return { source: 'dicom', ...(await loadChosenSeries(await scanDicomFile(path), options)) };
   const { series, skipped } = await scanDicomFolder(dirname(resolve(path)));
-  const own = series.find((candidate) => candidate.slices.some((slice) => slice.file === resolve(path)));
+  const own = series.find(({ places }) => places.flat().some((slice) => slice.file === resolve(path)));
   if (own === undefined) {
-    const reason =
-      skipped.find(({ file }) => file === resolve(path))?.reason ?? 'it repeats another slice of its series.';
+    const reason = skipped.find(({ file }) => file === resolve(path))?.reason ?? 'it was not found.';
     throw new ImagingError('no-axial-series', `${path} is no slice of an axial CT series: ${reason}`);
   }
-  const chosen = chooseDicomSeries([own, ...series.filter((candidate) => candidate !== own)], skipped, options);
-  return { source: 'dicom', ...(await loadDicomSeries(chosen.series, options)), others: chosen.others, skipped };
+  // The file's own series is what was asked for; a study has stacks of one UID, too, so that it must come first.
+  const ordered = { series: [own, ...series.filter((candidate) => candidate !== own)], skipped };
+  return { source: 'dicom', ...(await loadChosenSeries(ordered, { seriesUid: own.uid, ...options })) };
 }
 
-async function sniff(path: string): Promise<'nifti' | 'other'> {
+/** What a path leads to, by its content: an unknown file is taken for DICOM, which has no mark in old files. */
+export async function kindOfInput(path: string): Promise<'folder' | 'zip' | 'nifti' | 'dicomdir' | 'dicom'> {
+  const status = await stat(path).catch((error: unknown) => {
+    throw new ImagingError(
+      'bad-argument',
+      `Expected a NIfTI file, a DICOM folder, file or zip archive at ${path}, found nothing there.`,
+      { cause: error },
+    );
+  });
+  if (status.isDirectory()) return 'folder';
+  if (!status.isFile()) throw new ImagingError('bad-argument', `Expected a file or folder at ${path}, found neither.`);
+  if (basename(path).toUpperCase() === 'DICOMDIR') return 'dicomdir';
+  if (isPairedName(path)) return 'nifti';
   const file = await open(path, 'r');
   try {
     const start = new Uint8Array(348);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
+    if (isZip(start)) return 'zip';
     const size = bytesRead >= 4 ? new DataView(start.buffer) : undefined;
     const sized = [348, 540].some((known) => size?.getInt32(0, true) === known || size?.getInt32(0, false) === known);
-    return isGzip(start) || sized ? 'nifti' : 'other';
+    return isGzip(start) || sized ? 'nifti' : 'dicom';
   } finally {
     await file.close();
   }

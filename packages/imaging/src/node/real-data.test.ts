@@ -8,7 +8,8 @@ import { voxelVolumesMl } from '../affine.js';
 import { readNifti } from '../nifti/read.js';
 import { writeNifti } from '../nifti/write.js';
 import { sha256, toHex } from '../sha256.js';
-import { readDicomFolder } from './dicom-folder.js';
+import type { DicomProblem } from '../dicom/series.js';
+import { loadDicomSeries, readDicomFolder, scanDicomFile } from './dicom-folder.js';
 import { readNiftiFile } from './nifti-file.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
@@ -38,7 +39,12 @@ describe.skipIf(!has('ge-head-ct'))('a real head CT with a tilt and two slice th
     volume.affine.flat().forEach((value, index) => {
       expect(value).toBeCloseTo(expected.flat()[index]!, 10);
     });
-    expect(series.problems.map(({ code }) => code)).toEqual(['gantry-tilt', 'uneven-steps', 'mixed-thickness']);
+    expect(series.problems.map(({ code }) => code)).toEqual([
+      'gantry-tilt',
+      'uneven-steps',
+      'mixed-thickness',
+      'overlapping-slices',
+    ]);
     // Fourteen slices 4 mm and fourteen 7 mm thick, 1.08 mm apart along the normal where they meet.
     const height = volume.extents!.reduce((sum, extent) => sum + extent, 0);
     const along = (series.positions.at(-1)![2] - series.positions[0]![2]) * 0.9483237;
@@ -74,13 +80,43 @@ describe.skipIf(!has('broken'))('real broken and odd files', () => {
   });
 });
 
-describe.skipIf(!has('transfer-syntaxes'))('real compressed slices', () => {
-  it('are skipped, naming their compression', async () => {
-    const { skipped } = await readDicomFolder(join(DATA, 'transfer-syntaxes'));
-    const text = skipped.map(({ reason }) => reason).join(' ');
-    for (const name of ['JPEG 2000', 'JPEG lossless', 'JPEG-LS lossless', 'JPEG-LS near-lossless', 'RLE lossless']) {
-      expect(text).toContain(name);
+describe.skipIf(!has('transfer-syntaxes'))('a real slice in seven encodings', () => {
+  const read = async (name: string): Promise<{ hu: Int16Array; problems: readonly DicomProblem[] }> => {
+    const { series } = await scanDicomFile(join(DATA, 'transfer-syntaxes', `CT2_${name}.dcm`));
+    const loaded = await loadDicomSeries(series[0]!);
+    return { hu: loaded.volume.data, problems: loaded.series.problems };
+  };
+  const codes = (problems: readonly DicomProblem[]): string[] => problems.map(({ code }) => code);
+
+  it('is the same, bit for bit, from each of the lossless ones', async () => {
+    const plain = await read('UNC');
+    expect(plain.hu.length).toBe(512 * 512);
+    for (const name of ['JPLL', 'JLSL', 'J2KR', 'RLE']) {
+      const { hu, problems } = await read(name);
+      expect(Buffer.compare(new Uint8Array(hu.buffer), new Uint8Array(plain.hu.buffer))).toBe(0);
+      expect(codes(problems)).toEqual(['single-slice']);
     }
+  });
+
+  it.each([
+    ['JLSN', 4, /JPEG-LS near-lossless.*up to 4 .*10\.0 : 1/],
+    ['J2KI', 402, /JPEG 2000.*not bounded.*106\.0 : 1/],
+  ] as const)('differs in %s by at most %i HU, which a warning with the figures says', async (name, most, words) => {
+    const plain = await read('UNC');
+    const { hu, problems } = await read(name);
+    const error = hu.reduce((worst, value, index) => Math.max(worst, Math.abs(value - plain.hu[index]!)), 0);
+    expect(error).toBe(most);
+    expect(codes(problems)).toEqual(['single-slice', 'lossy-compression']);
+    expect(problems[1]!.message).toMatch(words);
+  });
+
+  it('is one slice where all copies are read together: a lossless one is used', async () => {
+    const { series, others } = await readDicomFolder(join(DATA, 'transfer-syntaxes'), {
+      seriesUid: '1.3.6.1.4.1.5962.1.3.2.1.20040826185059.5457',
+    });
+    expect(others.length).toBe(1);
+    expect(series.slices.map(({ pixels }) => pixels.lossy)).toEqual([false]);
+    expect(codes(series.problems)).toEqual(['other-series', 'single-slice', 'duplicate-slices', 'conflicting-slices']);
   });
 });
 
@@ -90,6 +126,22 @@ describe.skipIf(!has('dicom-seg'))('a real implicit VR series', () => {
     expect(toHex(sha256(new Uint8Array(volume.data.buffer)))).toBe(
       '88a56a4a51d188f7981153abbc7a35565be3ae84283c41ae75478464071b4863',
     );
+  });
+
+  it('and an enhanced multi-frame one have the voxels and places of their plain slices', async () => {
+    const folder = join(DATA, 'dicom-seg', '24x38x3');
+    const [plain, multi] = [
+      await readDicomFolder(join(folder, 'image')),
+      await readDicomFolder(join(folder, 'multiframe')),
+    ];
+    expect([multi.volume.slices, multi.volume.rows, multi.volume.columns]).toEqual([3, 38, 24]);
+    expect(multi.volume).toEqual(plain.volume);
+  });
+
+  it('stand beside segmentations, which are named as what they are', async () => {
+    const { skipped } = await readDicomFolder(join(DATA, 'dicom-seg'));
+    const segmentations = skipped.filter(({ reason }) => reason.includes('modality SEG, a segmentation'));
+    expect(segmentations.length).toBe(3);
   });
 });
 

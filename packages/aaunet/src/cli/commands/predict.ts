@@ -17,6 +17,8 @@ interface PredictFlags {
   resume?: true;
   jobs?: number;
   as?: string;
+  series?: string;
+  repair: boolean;
 }
 
 /** The result as a table: a line an input, mL a type. */
@@ -53,7 +55,7 @@ function progressShower(context: CliContext): { show: (event: PredictEvent) => v
 export function addPredict(program: Command, context: CliContext): void {
   program
     .command('predict')
-    .argument('<input...>', 'NIfTI files, DICOM folders, or a file of a DICOM series')
+    .argument('<input...>', 'NIfTI files, DICOM folders, zip archives, or a file of a DICOM series')
     .summary('outline hemorrhages on scans')
     .description(
       'Segments each scan and writes OUT/<name>/{segmentation.nii.gz, report.json, report.html, volumes.csv, montage.png}, for DICOM also segmentation.dcm and report.dcm. Research use only.',
@@ -69,6 +71,8 @@ export function addPredict(program: Command, context: CliContext): void {
     .option('--threads <n>', 'CPU threads', integerOf(1))
     .option('--flip', 'also look at mirrored slices and take the mean')
     .option('--probabilities', 'also write the probability of every type')
+    .option('--series <uid>', 'read this DICOM series (Series Instance UID)')
+    .option('--no-repair', 'leave known faults of values (rescale intercept, padding) as they are')
     .addOption(
       new Option('--names <kind>', 'result folders named after the inputs, or numbered')
         .choices(['path', 'number'])
@@ -78,11 +82,11 @@ export function addPredict(program: Command, context: CliContext): void {
     .option('--jobs <n>', 'scans at once, each in a process of its own', integerOf(1))
     .addOption(new Option('--as <name>').hideHelp())
     .addHelpText('after', '\nExample:\n  aaunet predict study/ --model runs/first --out results')
-    .action(async (inputs: string[], flags: PredictFlags) => {
+    .action(async (inputs: string[], { series: seriesUid, ...flags }: PredictFlags) => {
       const { predict } = await import('../../inference/predict.js');
       const shown = progressShower(context);
       const { predictions, failures, skipped } = await interruptible(context, (signal) =>
-        predict(inputs, { ...flags, signal, onEvent: shown.show }),
+        predict(inputs, { ...flags, seriesUid, signal, onEvent: shown.show }),
       ).finally(shown.end);
       if (skipped.length > 0) context.stderr.write(`${skipped.length} inputs were done already.\n`);
       if (predictions.length > 0) print(context, formatPredictions(predictions));

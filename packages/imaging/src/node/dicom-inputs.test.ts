@@ -1,0 +1,168 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { zipSync } from 'fflate';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { sequence } from '../dicom/compressed-fixture.js';
+import { encodeAttributes } from '../dicom/encode.js';
+import { ctFile } from '../dicom/fixture.js';
+import { EXPLICIT_LITTLE } from '../dicom/syntaxes.js';
+import { DICOMDIR_STORAGE, TAG } from '../dicom/tags.js';
+import { sha256, toHex } from '../sha256.js';
+import { readDicomFolder, readDicomZip } from './dicom-folder.js';
+import { inspect } from './inspect.js';
+import { writeNiftiFile } from './nifti-file.js';
+import { readVolume } from './read-volume.js';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'imaging-inputs-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const study = (): Record<string, Uint8Array> => ({
+  'study/a.dcm': ctFile(0),
+  'study/b.dcm': ctFile(5),
+  '../../escaped.dcm': ctFile(10),
+  'notes.txt': new TextEncoder().encode('no image'),
+});
+
+async function writeZip(name: string, files = study(), level: 0 | 6 = 6): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, zipSync(files, { level }));
+  return path;
+}
+
+describe('zip archives', () => {
+  it('are read stored or deflated, and nothing is unpacked, wherever names point', async () => {
+    for (const level of [0, 6] as const) {
+      const path = await writeZip('study.zip', study(), level);
+      const { volume, skipped } = await readDicomZip(path);
+      expect(volume.slices).toBe(3);
+      expect(skipped.map(({ file }) => file)).toEqual([`${path}!notes.txt`]);
+      expect((await readVolume(path)).volume).toEqual(volume);
+    }
+    expect(await readdir(folder)).toEqual(['study.zip']);
+  });
+
+  it('cut or changed anywhere are refused, or their damaged files are skipped', async () => {
+    const whole = await readFile(await writeZip('study.zip'));
+    for (let cut = 1; cut < whole.length; cut += 97) {
+      await writeFile(join(folder, 'bad.zip'), whole.subarray(0, whole.length - cut));
+      await expect(readDicomZip(join(folder, 'bad.zip'))).rejects.toMatchObject({ name: 'ImagingError' });
+    }
+    for (let at = 0; at < whole.length; at += 41) {
+      const bytes = Uint8Array.from(whole);
+      bytes[at]! ^= 0x55;
+      await writeFile(join(folder, 'bad.zip'), bytes);
+      try {
+        expect((await readDicomZip(join(folder, 'bad.zip'))).volume.slices).toBeGreaterThan(0);
+      } catch (error) {
+        expect(error).toMatchObject({ name: 'ImagingError' });
+      }
+    }
+  });
+
+  it('whose entries overlap, as bombs do, are refused', async () => {
+    const bytes = Uint8Array.from(await readFile(await writeZip('study.zip')));
+    const view = new DataView(bytes.buffer);
+    for (let at = 0; at + 46 < bytes.length; at++) {
+      if (view.getUint32(at, true) === 0x02014b50) view.setUint32(at + 20, bytes.length, true);
+    }
+    await writeFile(join(folder, 'bomb.zip'), bytes);
+    await expect(readDicomZip(join(folder, 'bomb.zip'))).rejects.toThrow('hostile');
+  });
+});
+
+describe('DICOMDIR', () => {
+  const record = (...parts: string[]): Uint8Array =>
+    encodeAttributes([{ tag: TAG.referencedFileId, vr: 'CS', value: parts }]);
+  const dicomdir = (records: readonly Uint8Array[]): Uint8Array =>
+    Uint8Array.from([
+      ...new Uint8Array(128),
+      ...[0x44, 0x49, 0x43, 0x4d],
+      ...encodeAttributes([
+        { tag: TAG.mediaSopClassUid, vr: 'UI', value: DICOMDIR_STORAGE },
+        { tag: TAG.transferSyntaxUid, vr: 'UI', value: EXPLICIT_LITTLE },
+      ]),
+      ...sequence(TAG.directoryRecords, records),
+    ]);
+
+  it('leads to the files that it lists, and what it lists and is not there is reported', async () => {
+    await mkdir(join(folder, 'IMAGES'));
+    await writeFile(join(folder, 'IMAGES', 'A'), ctFile(0));
+    await writeFile(join(folder, 'IMAGES', 'b'), ctFile(5));
+    await writeFile(join(folder, 'unlisted'), ctFile(10));
+    const records = [record('IMAGES', 'A'), record('IMAGES', 'B'), record('IMAGES', 'GONE')];
+    await writeFile(join(folder, 'DICOMDIR'), dicomdir(records));
+    const listed = await readVolume(join(folder, 'DICOMDIR'));
+    expect(listed.volume.slices).toBe(2);
+    const whole = await readDicomFolder(folder);
+    expect(whole.volume.slices).toBe(3);
+    const gone = whole.skipped.find(({ reason }) => reason.includes('copy is incomplete'));
+    expect(gone?.file).toBe(join(folder, 'IMAGES', 'GONE'));
+  });
+
+  it('that lists paths outside of its folder is refused', async () => {
+    await writeFile(join(folder, 'DICOMDIR'), dicomdir([record('..', 'SECRET')]));
+    await expect(readVolume(join(folder, 'DICOMDIR'))).rejects.toThrow('file names in the DICOMDIR');
+  });
+});
+
+describe('inspect', () => {
+  it('lists every series, the chosen one first, with a checksum of its unrepaired HU', async () => {
+    const path = await writeZip('study.zip', {
+      ...study(),
+      'other.dcm': ctFile(0, { change: [{ tag: TAG.seriesInstanceUid, vr: 'UI', value: '1.2.3.9' }] }),
+    });
+    const { series, skipped } = await inspect(path);
+    expect(series.map(({ uid, chosen, slices }) => [uid, chosen, slices])).toEqual([
+      ['1.2.3.4', true, 3],
+      ['1.2.3.9', false, 1],
+    ]);
+    const { volume } = await readDicomZip(path, { repair: false });
+    expect(series[0]!.sha256).toBe(toHex(sha256(new Uint8Array(volume.data.buffer))));
+    expect(series[0]!.hu).toEqual({ min: -1000, max: 1000, mean: -62.5 });
+    expect(series[0]!.positions).toEqual([0, 5, 10].map((z) => [-100, -110, z]));
+    expect(skipped.length).toBe(1);
+    expect((await inspect(path, { seriesUid: '1.2.3.9' })).series[0]!.uid).toBe('1.2.3.9');
+    await expect(inspect(path, { seriesUid: '9' })).rejects.toThrow('found only');
+  });
+
+  it('lists reformats and scouts as findings, and a damaged file as an error', async () => {
+    const reformat = ctFile(0, { change: [{ tag: TAG.seriesDescription, vr: 'LO', value: 'AX MPR' }] });
+    const scout = ctFile(0, {
+      change: [{ tag: TAG.imageType, vr: 'CS', value: ['ORIGINAL', 'PRIMARY', 'LOCALIZER'] }],
+    });
+    await writeFile(join(folder, 'reformat'), reformat);
+    await writeFile(join(folder, 'scout'), scout);
+    const { series, skipped } = await inspect(folder);
+    expect(series.map(({ chosen, problems }) => [chosen, problems[0]?.code])).toEqual([[false, 'not-chosen']]);
+    expect(skipped[0]?.reason).toContain('localizer');
+    expect((await inspect(join(folder, 'scout'))).series).toEqual([]);
+    await writeFile(join(folder, 'cut'), ctFile(0).subarray(0, 400));
+    await expect(inspect(join(folder, 'cut'))).rejects.toThrow('truncated');
+  });
+
+  it('gives a NIfTI file from inferior to superior, whichever way it is stored', async () => {
+    const { volume } = await readDicomZip(await writeZip('study.zip'));
+    const [x, y, z, w] = volume.affine;
+    const size = volume.rows * volume.columns;
+    const data = Int16Array.from([2, 1, 0].flatMap((k) => [...volume.data.subarray(k * size, (k + 1) * size)]));
+    const down = { ...volume, data, affine: [x, y, [z[0], z[1], -5, 10], w] as const };
+    await writeNiftiFile(join(folder, 'up.nii'), volume);
+    await writeNiftiFile(join(folder, 'down.nii'), down);
+    const [up] = (await inspect(join(folder, 'up.nii'))).series;
+    const [turned] = (await inspect(join(folder, 'down.nii'))).series;
+    expect(up!.positions[0]).toEqual([-100, -110, 0]);
+    expect([turned!.sha256, turned!.positions, turned!.orientation]).toEqual([
+      up!.sha256,
+      up!.positions,
+      up!.orientation,
+    ]);
+  });
+});
