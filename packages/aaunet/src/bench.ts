@@ -6,9 +6,11 @@ import {
   manualSeed,
   noGrad,
   numThreads,
+  profile,
   randn,
   setNumThreads,
   tidy,
+  type ProfileRow,
 } from '@aaunet/torch';
 import { AdamW } from '@aaunet/torch/optim';
 
@@ -24,14 +26,19 @@ export interface BenchOptions {
   steps?: number;
   threads?: number;
   device?: 'cpu' | 'cuda';
+  /** Also takes a profile of one step of each phase, after the measured ones. */
+  profile?: boolean;
 }
 
-export interface BenchResult extends Required<BenchOptions> {
+export interface BenchResult extends Required<Omit<BenchOptions, 'profile'>> {
   libtorch: string;
   /** Median seconds an image of a training step: forward, focal loss, backward, AdamW. */
   train_s_per_image?: number;
   /** Median seconds an image of a forward pass in inference mode. */
   infer_s_per_image?: number;
+  /** What each operator took in one training step and one forward pass, the slowest first. */
+  train_profile?: ProfileRow[];
+  infer_profile?: ProfileRow[];
   peak_rss_gib: number;
 }
 
@@ -83,9 +90,15 @@ export function bench(options: BenchOptions = {}): BenchResult {
     );
   };
   const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
-  if (phase !== 'infer') result.train_s_per_image = median(times(steps, trainStep)) / batch;
+  if (phase !== 'infer') {
+    result.train_s_per_image = median(times(steps, trainStep)) / batch;
+    if (options.profile) result.train_profile = profile(trainStep);
+  }
   network.eval();
-  if (phase !== 'train') result.infer_s_per_image = median(times(steps, infer)) / batch;
+  if (phase !== 'train') {
+    result.infer_s_per_image = median(times(steps, infer)) / batch;
+    if (options.profile) result.infer_profile = profile(infer);
+  }
   result.peak_rss_gib = process.resourceUsage().maxRSS / 2 ** 20;
   return result;
 }

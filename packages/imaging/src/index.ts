@@ -16,6 +16,8 @@ export {
 export type { DicomStack, Vector3 } from './affine.js';
 export { fromCanonical, toCanonical } from './canonical.js';
 export type { AxisMap, Canonical } from './canonical.js';
+export { connectedComponents } from './components.js';
+export type { Components } from './components.js';
 export { toHuVolume, toLabelVolume } from './convert.js';
 export { crc32 } from './crc32.js';
 export { chooseDicomSeries, whyNotChosen } from './dicom/choose.js';
@@ -31,11 +33,30 @@ export type { DecodedSlice } from './dicom/pixels.js';
 export { readDicomSeries } from './dicom/read.js';
 export type { DicomReadOptions, DicomVolume, NamedBytes, SkippedFile } from './dicom/read.js';
 export type { DicomElement } from './dicom/reader.js';
+export { placeSegmentation, readDicomSegmentation } from './dicom/segmentation-read.js';
+export type {
+  DicomSegment,
+  DicomSegmentation,
+  DicomSegmentFrame,
+  PlacedSegmentation,
+} from './dicom/segmentation-read.js';
 export { describeSeries, groupDicomSeries } from './dicom/series.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
 export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';
 export type { PixelCodec } from './dicom/syntaxes.js';
+export { FINDING_CODES } from './dicom/finding-codes.js';
+export type { FindingCodes } from './dicom/finding-codes.js';
+export {
+  SEGMENTATION_STORAGE,
+  writeDicomSegmentation,
+  writeFractionalSegmentation,
+} from './dicom/segmentation-write.js';
+export type { DicomResult, ResultMaker, ResultSource } from './dicom/segmentation-write.js';
+export { readSourceHeader } from './dicom/source-header.js';
+export type { SourceHeader } from './dicom/source-header.js';
+export { COMPREHENSIVE_3D_SR_STORAGE, writeStructuredReport } from './dicom/structured-report.js';
+export type { ReportedVolume } from './dicom/structured-report.js';
 export { uidFromSeed } from './dicom/uid.js';
 export { DicomVolumeBuilder } from './dicom/volume-builder.js';
 export { writeDicomSeries } from './dicom/write.js';

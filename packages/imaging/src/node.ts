@@ -3,12 +3,13 @@ export {
   loadDicomSeries,
   readDicomFolder,
   readDicomZip,
+  readSliceFile,
   scanDicomFile,
   scanDicomFolder,
   scanDicomZip,
 } from './node/dicom-folder.js';
 export type { DicomFolder } from './node/dicom-folder.js';
-export { readNiftiFile, writeNiftiFile } from './node/nifti-file.js';
+export { isPairedName, readNiftiFile, writeNiftiFile } from './node/nifti-file.js';
 export type { NiftiFileWriteOptions } from './node/nifti-file.js';
 export { readVolume } from './node/read-volume.js';
 export type { ReadVolume } from './node/read-volume.js';

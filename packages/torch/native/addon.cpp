@@ -9,6 +9,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("TensorHandle", TensorHandle::define(env));
   exportDispatch(env, exports);
   exportAutograd(env, exports);
+  exportProfile(env, exports);
   exportRuntime(env, exports);
   return exports;
 }

@@ -7,6 +7,7 @@ namespace aaunet {
 // Each file adds its functions to the addon's exports.
 void exportDispatch(Napi::Env env, Napi::Object exports);
 void exportAutograd(Napi::Env env, Napi::Object exports);
+void exportProfile(Napi::Env env, Napi::Object exports);
 void exportRuntime(Napi::Env env, Napi::Object exports);
 
 }  // namespace aaunet

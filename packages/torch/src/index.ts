@@ -1,6 +1,7 @@
 export { autocast, enableGrad, grad, noGrad } from './autograd.js';
 export { gradCheck } from './grad-check.js';
 export { aten, observe, operator, schemas, type Observer, type Operator } from './operators.js';
+export { profile, type ProfileRow } from './profile.js';
 export {
   cudaAvailable,
   libtorchInfo,

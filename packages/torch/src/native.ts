@@ -41,6 +41,8 @@ interface NativeAddon {
   enterAutocast(device: string, enabled: boolean, dtype: string): { enabled: boolean; dtype: string };
   leaveAutocast(device: string, before: { enabled: boolean; dtype: string }): void;
   fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: string): Tensor;
+  startProfile(): void;
+  stopProfile(): ProfileRow[];
   memoryStats(): { tensors: number; bytes: number };
   numThreads(): number;
   setNumThreads(threads: number): void;
@@ -48,6 +50,14 @@ interface NativeAddon {
   rngState(device: string): Tensor;
   setRngState(device: string, state: Tensor): void;
   info(): NativeInfo;
+}
+
+/** What a profile says of one operator. */
+export interface ProfileRow {
+  name: string;
+  calls: number;
+  /** Time in the operator itself, without the operators that it calls. */
+  seconds: number;
 }
 
 export interface NativeInfo {

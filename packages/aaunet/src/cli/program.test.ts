@@ -16,7 +16,7 @@ async function run(...args: string[]) {
   return { code, ...written };
 }
 
-const commands = ['synth', 'train', 'evaluate', 'predict', 'models', 'bench', 'doctor'];
+const commands = ['synth', 'import', 'train', 'evaluate', 'predict', 'models', 'bench', 'doctor'];
 
 describe('runCli', () => {
   it.each(commands)('helps with an example of "%s" on stdout', async (command) => {

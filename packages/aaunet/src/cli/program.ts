@@ -3,6 +3,7 @@ import { VERSION } from '../version.js';
 import { addBench } from './commands/bench.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEvaluate } from './commands/evaluate.js';
+import { addImport } from './commands/import.js';
 import { addInspect } from './commands/inspect.js';
 import { addModels } from './commands/models.js';
 import { addPredict } from './commands/predict.js';
@@ -26,7 +27,7 @@ function buildProgram(context: CliContext): Command {
     })
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
   for (const add of [
-    ...[addSynth, addTrain, addEvaluate, addTable, addReproduce],
+    ...[addSynth, addImport, addTrain, addEvaluate, addTable, addReproduce],
     ...[addInspect, addPredict, addModels, addBench, addDoctor],
   ])
     add(program, context);

@@ -17,7 +17,7 @@ const nameSchema = z
   .regex(CASE_NAME, 'expected letters, digits, ".", "_", "+" or "-", starting with a letter or digit');
 
 /** Where a case comes from, as far as its ids say: what tells that two data sets hold the same scan. */
-const lineageSchema = z.strictObject({
+export const lineageSchema = z.strictObject({
   /** The collection that the ids belong to, such as "rsna-2019". */
   source: z.string().min(1).max(64),
   patient: z.string().min(1).max(128).optional(),
@@ -40,6 +40,7 @@ const datasetFileSchema = z.looseObject({
   untyped: z.array(z.enum(labelNames)).optional(),
   lineage: z.record(nameSchema, lineageSchema).optional(),
   synthetic: z.boolean().optional(),
+  slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
 });
 
 /** One image and its label map. */
@@ -51,6 +52,11 @@ export interface DatasetCase {
   readonly label: string;
   /** Who was scanned: cases of one patient never lie in different parts of a split. */
   readonly patient: string;
+  /**
+   * Where slices are uneven, which NIfTI cannot say: the place of each slice's first voxel as the file stores them (LPS+,
+   * mm), so that surface distances and volumes are true.
+   */
+  readonly slicePositions?: readonly (readonly [number, number, number])[] | undefined;
   readonly lineage?: Lineage | undefined;
 }
 
@@ -78,6 +84,8 @@ export interface DatasetDescription {
   readonly lineage?: Readonly<Record<string, Lineage>> | undefined;
   readonly synthetic?: boolean | undefined;
   readonly description?: string | undefined;
+  /** Cases with uneven slices: the place of each slice's first voxel (LPS+, mm). */
+  readonly slicePositions?: Readonly<Record<string, readonly (readonly [number, number, number])[]>> | undefined;
 }
 
 /** Path of a case's image in a data set folder. @throws Error if the name could lead out of the folder. */
@@ -175,6 +183,7 @@ export async function readDataset(folder: string): Promise<Dataset> {
       image: imagePath(folder, name),
       label: labelPath(folder, name),
       patient: patients?.[name] ?? name,
+      ...(file.slicePositions?.[name] && { slicePositions: file.slicePositions[name] }),
       ...(lineage && Object.hasOwn(lineage, name) && { lineage: lineage[name] }),
     })),
     annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
@@ -186,7 +195,8 @@ export async function readDataset(folder: string): Promise<Dataset> {
 
 /** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
 export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
-  const { name, patients, annotated, untyped = [], lineage, synthetic, description: text } = description;
+  const { name, patients, annotated, untyped = [], lineage, synthetic, slicePositions } = description;
+  const text = description.description;
   Object.keys(patients).forEach(checkCaseName);
   await writeJsonAtomic(join(folder, 'dataset.json'), {
     name,
@@ -200,5 +210,6 @@ export async function writeDatasetFile(folder: string, description: DatasetDescr
     patients,
     ...(lineage === undefined ? {} : { lineage }),
     ...(synthetic === undefined ? {} : { synthetic }),
+    ...(slicePositions === undefined ? {} : { slicePositions }),
   });
 }

@@ -1,5 +1,5 @@
-import { aten, cat, tidy, type Tensor } from '@aaunet/torch';
-import { Conv2d, Module, Sequential, Upsample } from '@aaunet/torch/nn';
+import { cat, tidy, type Tensor } from '@aaunet/torch';
+import { Conv2d, Module, ReLU, Sequential, Upsample } from '@aaunet/torch/nn';
 
 import { ChannelAttention } from '../layers/channel-attention.js';
 import { ConvNormReLU } from '../layers/conv-norm-relu.js';
@@ -67,7 +67,9 @@ export class AllAttentionDecoder extends Module {
       new ConvNormReLU(inChannels, SKIP_CHANNELS[0]),
       new ConvNormReLU(SKIP_CHANNELS[0], SKIP_CHANNELS[0]),
     );
-    this.skips = encoderChannels.map((channels, index) => new SkipProjection(channels, SKIP_CHANNELS[index + 1]!));
+    this.skips = encoderChannels.map(
+      (channels, index) => new Sequential(new Conv2d(channels, SKIP_CHANNELS[index + 1]!, 1), new ReLU()),
+    );
     const skipsFromBelow = [...SKIP_CHANNELS].reverse();
     this.blocks = BLOCK_CHANNELS.map(
       (out, index) =>
@@ -91,16 +93,5 @@ export class AllAttentionDecoder extends Module {
       for (const [index, block] of this.blocks.entries()) output = block.forward(output, skips[index]!);
       return output!;
     });
-  }
-}
-
-/** 1x1 convolution and ReLU: an encoder's feature narrowed to the width of its skip. */
-class SkipProjection extends Sequential<readonly [Conv2d]> {
-  constructor(inChannels: number, outChannels: number) {
-    super(new Conv2d(inChannels, outChannels, 1));
-  }
-
-  override forward(input: Tensor): Tensor {
-    return tidy(() => aten.relu_(this.layers[0].forward(input)));
   }
 }

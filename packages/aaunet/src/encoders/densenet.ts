@@ -1,4 +1,4 @@
-import { aten, cat, tidy, type Tensor } from '@aaunet/torch';
+import { cat, tidy, type Tensor } from '@aaunet/torch';
 import { AvgPool2d, BatchNorm2d, Conv2d, kaimingNormal_, Layer, MaxPool2d, Module } from '@aaunet/torch/nn';
 
 import type { Encoder } from './encoder.js';
@@ -36,8 +36,8 @@ class DenseLayer extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      const hidden = this.conv1.forward(aten.relu_(this.norm1.forward(input)));
-      return this.conv2.forward(aten.relu_(this.norm2.forward(hidden)));
+      const hidden = this.conv1.forward(this.norm1.forwardReLU(input));
+      return this.conv2.forward(this.norm2.forwardReLU(hidden));
     });
   }
 }
@@ -79,7 +79,7 @@ class Transition extends Module {
 
   forward(input: Tensor): { feature: Tensor; output: Tensor } {
     return tidy(() => {
-      const feature = aten.relu_(this.norm.forward(input));
+      const feature = this.norm.forwardReLU(input);
       return { feature, output: this.pool.forward(this.conv.forward(feature)) };
     });
   }
@@ -119,7 +119,7 @@ class DenseFeatures extends Module {
 
   forward(image: Tensor): Tensor[] {
     return tidy(() => {
-      const stem = aten.relu_(this.norm0.forward(this.conv0.forward(image)));
+      const stem = this.norm0.forwardReLU(this.conv0.forward(image));
       const features = [stem];
       let output = this.pool0.forward(stem);
       for (const [block, transition] of [

@@ -128,8 +128,8 @@ export class HRNet extends Module implements Encoder {
   forward(image: Tensor): Tensor[] {
     return tidy(() => {
       const stem = tidy(() => {
-        const half = aten.relu_(this.bn1.forward(this.conv1.forward(image)));
-        return this.layer1.forward(aten.relu_(this.bn2.forward(this.conv2.forward(half))));
+        const half = this.bn1.forwardReLU(this.conv1.forward(image));
+        return this.layer1.forward(this.bn2.forwardReLU(this.conv2.forward(half)));
       });
       let branches = [stem];
       for (const [enter, modules] of [

@@ -1,4 +1,4 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
+import { tidy, type Tensor } from '@aaunet/torch';
 import {
   AvgPool2d,
   BatchNorm2d,
@@ -58,11 +58,10 @@ class Bottleneck extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      let output = aten.relu_(this.bn1.forward(this.conv1.forward(input)));
+      let output = this.bn1.forwardReLU(this.conv1.forward(input));
       output = this.conv2.forward(output);
       if (this.avd_last) output = this.avd_last.forward(output);
-      output = this.bn3.forward(this.conv3.forward(output));
-      return aten.relu_(output.add_(this.downsample ? this.downsample.forward(input) : input));
+      return this.bn3.forwardReLU(this.conv3.forward(output), this.downsample?.forward(input) ?? input);
     });
   }
 }
@@ -116,7 +115,7 @@ export class ResNeSt extends Module implements Encoder {
 
   forward(image: Tensor): Tensor[] {
     return tidy(() => {
-      const stem = aten.relu_(this.bn1.forward(this.conv1.forward(image)));
+      const stem = this.bn1.forwardReLU(this.conv1.forward(image));
       const features = [stem];
       let output = this.maxpool.forward(stem);
       for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) {

@@ -1,4 +1,4 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
+import { tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, kaimingNormal_, MaxPool2d, Module, type Sequential } from '@aaunet/torch/nn';
 
 import { BasicBlock, Bottleneck, residualStage, type ResidualBlock } from '../layers/residual.js';
@@ -59,7 +59,7 @@ export class ResNet extends Module implements Encoder {
   }
 
   forward(image: Tensor): Tensor[] {
-    const stem = tidy(() => aten.relu_(this.bn1.forward(this.conv1.forward(image))));
+    const stem = tidy(() => this.bn1.forwardReLU(this.conv1.forward(image)));
     const features = [stem];
     let output = this.maxpool.forward(stem);
     for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) {

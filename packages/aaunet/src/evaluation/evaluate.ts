@@ -4,22 +4,26 @@ import { join } from 'node:path';
 import { setNumThreads } from '@aaunet/torch';
 import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
-import { writeJsonAtomic } from '../atomic.js';
+import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
 import { readDataset } from '../datasets/dataset.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import type { EmptyConvention } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
+import type { MissedConvention } from '../metrics/surface.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
 import type { TrainConfig } from '../training/config.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
-import { scoreCases } from './score.js';
+import { assessCases } from './assess-cases.js';
+import { renderEvaluationPage } from './evaluation-page.js';
 
 export interface EvaluateOptions {
   readonly split?: 'train' | 'val' | 'test' | undefined;
   readonly empty?: EmptyConvention | undefined;
+  /** HD95 where only one of truth and prediction is empty. */
+  readonly missed?: MissedConvention | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -38,9 +42,9 @@ export function loadRunNetwork(run: string, config: TrainConfig): Layer {
   return network.to({ device: config.device, memoryFormat: 'channels_last' });
 }
 
-/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json. */
+/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json and evaluation.html. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const { split = 'test', empty = 'nan', onProgress, signal } = options;
+  const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
   const config = await readRunConfig(run);
   const checkpoint = chosenCheckpoint(run);
   if (config.threads !== null) setNumThreads(config.threads);
@@ -49,12 +53,15 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
     using network = loadRunNetwork(run, config);
-    const { annotated, untyped } = dataset;
-    const settings = { config, annotated, untyped, empty, onProgress, signal };
-    const started = performance.now();
-    const scores = await scoreCases(network, cache, splits[split], settings);
-    const seconds = (performance.now() - started) / 1000;
-    const evaluation = toEvaluation(scores, {
+    const { scores, assessment, seconds, pictures } = await assessCases(network, cache, splits[split], {
+      config,
+      dataset,
+      empty,
+      missed,
+      onProgress,
+      signal,
+    });
+    const context = {
       software: SOFTWARE,
       model: config.model,
       checkpoint,
@@ -64,7 +71,9 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       size: config.size,
       secondsPerImage: scores.sliceCount > 0 ? seconds / scores.sliceCount : null,
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
-    });
+    };
+    const evaluation = toEvaluation(scores, context, assessment);
+    await writeFileAtomic(join(run, 'evaluation.html'), renderEvaluationPage(evaluation, pictures));
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;
   } finally {

@@ -87,7 +87,7 @@ describe('predictWith', () => {
     const { predictions, failures } = await predictWith(threshold, [bad, good], { out: join(out, 'results') });
     expect(failures.map(({ input }) => input)).toEqual([bad]);
     expect(predictions.map(({ input }) => input)).toEqual([good]);
-    expect(await readdir(join(out, 'results'))).toEqual(['good']);
+    expect(await readdir(join(out, 'results'))).toEqual(['good', 'manifest.json']);
   });
 
   it('warns of values that are no Hounsfield units', async () => {
@@ -99,8 +99,8 @@ describe('predictWith', () => {
       out: join(out, 'r'),
       onEvent: (event) => events.push(event),
     });
-    expect(predictions[0]!.report.problems.map(({ code }) => code)).toEqual(['not-hu']);
-    expect(events.map(({ type }) => type)).toEqual(['input', 'progress', 'problem']);
+    expect(predictions[0]!.report.problems.map(({ code }) => code)).toEqual(['not-hu', 'incomplete-coverage']);
+    expect(events.map(({ type }) => type)).toEqual(['input', 'progress', 'problem', 'problem']);
   });
 
   it('stops between inputs when asked to', async () => {

@@ -1,9 +1,15 @@
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Volume, fromCanonical, toCanonical, toHuVolume } from '@aaunet/imaging';
-import { type ReadVolume, readVolume } from '@aaunet/imaging/node';
+import { type ReadVolume, readVolume, writeNiftiFile } from '@aaunet/imaging/node';
 import { SOFTWARE } from '../version.js';
 import type { EngineOptions, SegmentationEngine } from './engine.js';
-import { outputName, writeOutputs } from './outputs.js';
+import { BatchRun } from './batch-run.js';
+import { coverageProblems } from './coverage.js';
+import { dicomOrigin, writeDicomResults } from './dicom-results.js';
+import { expandInputs } from './expand-inputs.js';
+import { predictInProcesses } from './jobs.js';
+import { writeOutputs } from './outputs.js';
 import type { Problem, SegmentationReport } from './report.js';
 
 /** What happens during a prediction. */
@@ -27,11 +33,21 @@ export interface PredictRunOptions {
   readonly seriesUid?: string | undefined;
   /** Whether known faults of values are mended, which is reported either way; true where absent. */
   readonly repair?: boolean | undefined;
+  /** Also writes the types' probabilities, as NIfTI and for DICOM input as a fractional Segmentation. */
+  readonly probabilities?: boolean | undefined;
+  /** Recorded in the manifest; the engine must have been loaded with it. */
+  readonly flip?: boolean | undefined;
+  /** Result folders named after the inputs, or study-001 and so on where paths may tell who was scanned. */
+  readonly names?: 'path' | 'number' | undefined;
+  /** Leaves out inputs that the manifest in `out` says are done with these weights and options. */
+  readonly resume?: boolean | undefined;
 }
 
 export interface PredictOptions extends PredictRunOptions, EngineOptions {
-  /** A run folder or a `.safetensors` file. */
-  readonly model: string;
+  /** A run folder or a `.safetensors` file; several decide together. */
+  readonly model: string | readonly string[];
+  /** Processes that work side by side, each on one scan; with more than one a crash costs one scan only. */
+  readonly jobs?: number | undefined;
 }
 
 export interface Prediction {
@@ -44,6 +60,8 @@ export interface PredictResult {
   readonly predictions: readonly Prediction[];
   /** Inputs that could not be predicted; the others were. */
   readonly failures: readonly { readonly input: string; readonly error: Error }[];
+  /** Inputs that an earlier call had done and `resume` left out. */
+  readonly skipped: readonly string[];
 }
 
 /** What the reader of a result should know about the input. */
@@ -72,17 +90,23 @@ async function predictOne(
   input: string,
   name: string,
   at: { readonly index: number; readonly count: number },
-  { out, onEvent, signal, seriesUid, repair }: PredictRunOptions,
+  { out, onEvent, signal, probabilities, seriesUid, repair }: PredictRunOptions,
 ): Promise<Prediction> {
   const read = await readVolume(input, { seriesUid, repair });
   const scan = toHuVolume(read.volume);
   const { volume: canonical, map } = toCanonical(scan);
-  const problems = inputProblems(read, scan);
+  const origin = read.source === 'dicom' ? await dicomOrigin(read.series) : undefined;
+  const problems = [...inputProblems(read, scan), ...(origin?.problems ?? []), ...coverageProblems(canonical)];
   onEvent?.({ type: 'input', input, ...at, slices: canonical.slices });
-  const found = await engine.segment(canonical, {
+  const segmentOptions = {
     signal,
-    onProgress: (done, total) => onEvent?.({ type: 'progress', input, done, total }),
-  });
+    onProgress: (done: number, total: number) => onEvent?.({ type: 'progress', input, done, total }),
+  };
+  if (probabilities && !engine.segmentWithProbabilities) {
+    throw new Error('Expected a model that gives probabilities, found one that gives labels alone; leave them out.');
+  }
+  const probable = probabilities ? await engine.segmentWithProbabilities!(canonical, segmentOptions) : undefined;
+  const found = probable?.labels ?? (await engine.segment(canonical, segmentOptions));
   signal?.throwIfAborted();
   const labelMap = fromCanonical(found.data, map);
   const isAxial = Math.abs(map.steps[2]) === scan.rows * scan.columns;
@@ -95,8 +119,21 @@ async function predictOne(
   for (const problem of problems) onEvent?.({ type: 'problem', input, problem });
   const context = { name, source: read.source, model: engine.identity, problems, software: SOFTWARE };
   const view = isAxial ? { scan, labelMap } : { scan: canonical, labelMap: { ...canonical, data: found.data } };
-  const { folder, report } = await writeOutputs(out, view.scan, view.labelMap, context, labelMap);
+  const maps = probable?.probabilities.map(({ data }) => fromCanonical(data, map));
+  const further = async (into: string, report: SegmentationReport): Promise<void> => {
+    for (const [index, type] of report.types.entries()) {
+      if (maps && type.assessed)
+        await writeNiftiFile(join(into, `probability-${type.name}.nii.gz`), asShares(maps[index]!));
+    }
+    if (origin) await writeDicomResults(into, origin, labelMap, report, maps);
+  };
+  const { folder, report } = await writeOutputs(out, view.scan, view.labelMap, context, labelMap, further);
   return { input, folder, report };
+}
+
+/** Probabilities of 0 to 255 as 0 to 1. */
+function asShares(volume: Volume<Uint8Array>): Volume<Float32Array> {
+  return { ...volume, data: Float32Array.from(volume.data, (value) => value / 255) };
 }
 
 /**
@@ -110,26 +147,24 @@ export async function predictWith(
   inputs: readonly string[],
   options: PredictRunOptions,
 ): Promise<PredictResult> {
-  const predictions: Prediction[] = [];
-  const failures: { input: string; error: Error }[] = [];
-  const names = new Set<string>();
-  for (const [index, input] of inputs.entries()) {
+  const run = await BatchRun.start(engine.identity, inputs, options);
+  for (const [index, task] of run.tasks.entries()) {
     options.signal?.throwIfAborted();
-    const name = outputName(input, names);
-    names.add(name);
     try {
-      predictions.push(await predictOne(engine, input, name, { index, count: inputs.length }, options));
+      const at = { index, count: run.tasks.length };
+      await run.done(task, await predictOne(engine, task.input, task.name, at, options));
     } catch (error) {
       options.signal?.throwIfAborted();
-      failures.push({ input, error: error instanceof Error ? error : new Error(String(error)) });
+      await run.failed(task, error);
     }
   }
-  return { predictions, failures };
+  return run.result;
 }
 
 /**
  * Segments scans (NIfTI files, DICOM folders and zip archives, single files of a DICOM series) with a trained network and writes
- * OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png} for each.
+ * OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png, report.html} for each, for DICOM input
+ * {segmentation.dcm, report.dcm} too, and OUT/manifest.json. A folder of studies or of NIfTI files stands for all of them.
  *
  * @throws Error if an input does not exist or the model cannot be loaded; before anything is written.
  */
@@ -143,9 +178,11 @@ export async function predict(inputs: readonly string[], options: PredictOptions
   }
   // Loaded here, so that a wrong path is reported where there is no LibTorch, too.
   const { loadEngine } = await import('./engine.js');
+  const scans = await expandInputs(inputs);
   const engine = await loadEngine(options.model, options);
   try {
-    return await predictWith(engine, inputs, options);
+    if ((options.jobs ?? 1) > 1 && scans.length > 1) return await predictInProcesses(engine.identity, scans, options);
+    return await predictWith(engine, scans, options);
   } finally {
     engine.close();
   }

@@ -9,6 +9,8 @@ import {
   voxelVolumesMl,
 } from '@aaunet/imaging';
 
+import { measureLesions, type LesionMeasures } from './lesion-measures.js';
+
 /** Something that the reader of a result should know, with a code for programs. */
 export interface Problem {
   readonly code: string;
@@ -23,8 +25,10 @@ export interface ModelIdentity {
   readonly labels: readonly LabelName[];
   /** True where it was trained on phantoms: its results then mean nothing for patients. */
   readonly syntheticWeights: boolean;
-  /** SHA-256 of the weights file. */
+  /** SHA-256 of the weights file; of several networks that decide together, of their hashes. */
   readonly sha256?: string | undefined;
+  /** Each network, where there may be several. */
+  readonly members?: readonly { readonly name: string; readonly sha256: string }[] | undefined;
 }
 
 export interface ReportContext {
@@ -50,6 +54,9 @@ export interface TypeFinding {
   readonly slices: readonly number[];
   /** The slice on which the type covers the largest area; null where there is none. */
   readonly largest: { readonly slice: number; readonly areaMm2: number } | null;
+  /** Number of lesions (connected voxels), and the largest one's measures; null where there is none. */
+  readonly lesions: number;
+  readonly largestLesion: LesionMeasures | null;
 }
 
 /** report.json; it holds no patient identifiers. */
@@ -85,6 +92,9 @@ export interface SegmentationReport {
   readonly totalMl: number;
   readonly problems: readonly Problem[];
 }
+
+/** Decimals of volumes in mL: enough to find every voxel in them again. */
+const ML_DIGITS = 9;
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
@@ -181,10 +191,11 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
       voxels: voxels.reduce((sum, count) => sum + count, 0),
       volumeMl: round(
         voxels.reduce((sum, count, k) => sum + count * voxelMl[k]!, 0),
-        4,
+        ML_DIGITS,
       ),
       slices,
       largest: most === 0 ? null : { slice: most, areaMm2: round(voxels[most - 1]! * columnSpacing * rowSpacing, 2) },
+      ...measureLesions(labelMap, scan, id),
     };
   });
   const { name, source, model, problems, software } = context;
@@ -203,7 +214,7 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
     types,
     totalMl: round(
       types.reduce((sum, { volumeMl }) => sum + volumeMl, 0),
-      4,
+      ML_DIGITS,
     ),
     problems,
   };

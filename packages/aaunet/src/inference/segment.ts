@@ -12,6 +12,7 @@ export function mixedPrecision<R>(device: string, precision: Precision, body: ()
   return autocast({ device: type, dtype: 'bfloat16', enabled: precision === 'bf16' }, body);
 }
 
+/** How slices become labels. */
 export interface SegmentSettings {
   readonly window: HuWindow;
   readonly device: string;
@@ -38,6 +39,42 @@ export function likeliestClass(logits: Tensor, unmarked: readonly number[] = [])
     const winner = aten.argmax(marked.length === 0 ? background : cat([background, pick(marked)], 1), 1);
     return aten.take(indices([0, ...marked]), winner);
   });
+}
+
+/** Probabilities with those of unmarked types moved to background, N x C x H x W. */
+function withoutUnmarked(probabilities: Tensor, unmarked: readonly number[]): Tensor {
+  if (unmarked.length === 0) return probabilities;
+  const classes = Array.from({ length: probabilities.size(1) }, (_, id) => id);
+  const column = (values: readonly number[]): Tensor =>
+    fromTypedArray(Float32Array.from(values), [1, values.length, 1, 1], { device: probabilities.device });
+  const marked = probabilities.mul(column(classes.map((id) => (unmarked.includes(id) ? 0 : 1))));
+  const rest = probabilities.sub(marked).sum([1], true);
+  return marked.add(rest.mul(column(classes.map((id) => (id === 0 ? 1 : 0)))));
+}
+
+/**
+ * Probabilities of a batch of slices: window, network, softmax over the classes; with `flip` the mean with those of the
+ * mirrored slices, mirrored back.
+ *
+ * @param hu N x 3 x S x S HU on the CPU, S a multiple of 32
+ * @returns N x 8 x S x S, float32, on the CPU
+ */
+export function segmentProbabilities(network: Layer, hu: Tensor, settings: SegmentSettings, flip = false): Tensor {
+  return tidy(() =>
+    noGrad(() => {
+      const image = windowed(hu.to({ device: settings.device }), settings.window);
+      const given = (input: Tensor): Tensor => {
+        const logits = mixedPrecision(settings.device, settings.precision, () =>
+          network.forward(input.contiguous('channels_last')),
+        );
+        return withoutUnmarked(aten.softmax.int(logits.to('float32'), 1), settings.unmarked ?? []);
+      };
+      const straight = given(image);
+      if (!flip) return straight.cpu().contiguous();
+      const mirrored = aten.flip(given(aten.flip(image, [3])), [3]);
+      return straight.add(mirrored).mul(0.5).cpu().contiguous();
+    }),
+  );
 }
 
 /**

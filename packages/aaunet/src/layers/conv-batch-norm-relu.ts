@@ -1,4 +1,3 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, ReLU, Sequential } from '@aaunet/torch/nn';
 
 /**
@@ -13,10 +12,5 @@ export class ConvBatchNormReLU extends Sequential<readonly [Conv2d, BatchNorm2d,
       new BatchNorm2d(outChannels),
       new ReLU(),
     );
-  }
-
-  override forward(input: Tensor): Tensor {
-    const [convolution, norm] = this.layers;
-    return tidy(() => aten.relu_(norm.forward(convolution.forward(input))));
   }
 }

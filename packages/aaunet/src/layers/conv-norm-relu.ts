@@ -1,4 +1,3 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
 import { Conv2d, GroupNorm, ReLU, Sequential } from '@aaunet/torch/nn';
 
 /** The groups of every group normalisation: four channels a group and at most 32 groups; one group below 16 channels. */
@@ -10,10 +9,5 @@ export function groupNorm(channels: number): GroupNorm {
 export class ConvNormReLU extends Sequential<readonly [Conv2d, GroupNorm, ReLU]> {
   constructor(inChannels: number, outChannels: number) {
     super(new Conv2d(inChannels, outChannels, 3, { padding: 1, bias: false }), groupNorm(outChannels), new ReLU());
-  }
-
-  override forward(input: Tensor): Tensor {
-    const [convolution, norm] = this.layers;
-    return tidy(() => aten.relu_(norm.forward(convolution.forward(input))));
   }
 }

@@ -1,4 +1,4 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
+import { tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, Layer, Sequential } from '@aaunet/torch/nn';
 
 /** A residual block: input channels, width of its 3x3 convolution, stride. */
@@ -36,9 +36,8 @@ export class BasicBlock extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      const hidden = aten.relu_(this.bn1.forward(this.conv1.forward(input)));
-      const output = this.bn2.forward(this.conv2.forward(hidden));
-      return aten.relu_(output.add_(this.downsample ? this.downsample.forward(input) : input));
+      const hidden = this.bn1.forwardReLU(this.conv1.forward(input));
+      return this.bn2.forwardReLU(this.conv2.forward(hidden), this.downsample?.forward(input) ?? input);
     });
   }
 }
@@ -72,10 +71,9 @@ export class Bottleneck extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      let hidden = aten.relu_(this.bn1.forward(this.conv1.forward(input)));
-      hidden = aten.relu_(this.bn2.forward(this.conv2.forward(hidden)));
-      const output = this.bn3.forward(this.conv3.forward(hidden));
-      return aten.relu_(output.add_(this.downsample ? this.downsample.forward(input) : input));
+      let hidden = this.bn1.forwardReLU(this.conv1.forward(input));
+      hidden = this.bn2.forwardReLU(this.conv2.forward(hidden));
+      return this.bn3.forwardReLU(this.conv3.forward(hidden), this.downsample?.forward(input) ?? input);
     });
   }
 }

@@ -1,4 +1,4 @@
-import { aten, autocast, tidy, type Tensor } from '@aaunet/torch';
+import { autocast, tidy, type Tensor } from '@aaunet/torch';
 import { Conv2d, InstanceNorm2d, Module, Sequential, Sigmoid } from '@aaunet/torch/nn';
 
 import { groupNorm } from './conv-norm-relu.js';
@@ -23,7 +23,7 @@ export class SpaceAttention extends Module {
 
   forward(skip: Tensor, gate: Tensor): Tensor {
     return tidy(() => {
-      const hidden = aten.relu_(this.skip.forward(skip).add_(this.gate.forward(gate)));
+      const hidden = this.skip.forwardReLU(skip, this.gate.forward(gate));
       // The map has one channel: half precision saves nothing there, and instance normalisation needs the precision.
       const half = hidden.dtype === 'bfloat16' || hidden.dtype === 'float16';
       const map = autocast({ device: skip.device.startsWith('cuda') ? 'cuda' : 'cpu', enabled: false }, () =>

@@ -32,13 +32,13 @@ export class SplitAttention extends Layer {
   override forward(input: Tensor): Tensor {
     return tidy(() => {
       // Splits are taken and added one by one: LibTorch's sum over a middle dimension of a channels-last tensor is slow.
-      const splits = aten.relu_(this.bn0.forward(this.conv.forward(input)));
+      const splits = this.bn0.forwardReLU(this.conv.forward(input));
       const [first, second] = aten.split.Tensor(splits, this.outChannels, 1) as [Tensor, Tensor];
       const [firstMean, secondMean] = aten.split.Tensor(splits.mean([2, 3], true), this.outChannels, 1) as [
         Tensor,
         Tensor,
       ];
-      const hidden = aten.relu_(this.bn1.forward(this.fc1.forward(firstMean.add(secondMean))));
+      const hidden = this.bn1.forwardReLU(this.fc1.forward(firstMean.add(secondMean)));
       const scores = this.fc2.forward(hidden).reshape(input.size(0), SplitAttention.radix, this.outChannels);
       const weights = scores
         .softmax(1)

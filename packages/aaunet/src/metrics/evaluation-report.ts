@@ -1,10 +1,8 @@
 import { z } from 'zod';
+import { assessmentSchema, jsonNumber, type Assessment } from './assessment.js';
 import type { CountedScore, SegmentationScores } from './dice.js';
 
-/** A number of evaluation.json: NaN travels as null, which is what JSON can say. */
-const score = z
-  .union([z.number(), z.nan(), z.null()])
-  .transform((value) => (value === null || Number.isNaN(value) ? null : value));
+const score = jsonNumber;
 const counted = z.strictObject({ dice: score, n: z.int().nonnegative() });
 
 /** evaluation.json: the scores of one run on one part of the split, with the conventions under which they hold. */
@@ -56,6 +54,8 @@ export const evaluationSchema = z.strictObject({
       ),
     }),
   ),
+  /** Everything beyond Dice, with intervals; absent in files of versions that did not compute it. */
+  assessment: assessmentSchema.optional(),
 });
 
 export type Evaluation = z.output<typeof evaluationSchema>;
@@ -76,7 +76,11 @@ const AGGREGATIONS = {
 };
 
 /** Puts scores and context together as evaluation.json holds them (NaN as null). */
-export function toEvaluation(scores: SegmentationScores, { patients = {}, ...context }: EvaluationContext): Evaluation {
+export function toEvaluation(
+  scores: SegmentationScores,
+  { patients = {}, ...context }: EvaluationContext,
+  assessment?: Assessment,
+): Evaluation {
   return evaluationSchema.parse({
     format: 'aaunet-evaluation-1',
     ...context,
@@ -90,6 +94,7 @@ export function toEvaluation(scores: SegmentationScores, { patients = {}, ...con
       patient: patients[name] ?? name,
       ...counts,
     })),
+    ...(assessment && { assessment }),
   });
 }
 

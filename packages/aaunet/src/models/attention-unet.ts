@@ -1,4 +1,4 @@
-import { aten, cat, tidy, type Tensor } from '@aaunet/torch';
+import { cat, tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, Layer, MaxPool2d, Module, ReLU, Sequential, Sigmoid, Upsample } from '@aaunet/torch/nn';
 
 /** Channels from the image's resolution down to a sixteenth of it. */
@@ -59,7 +59,7 @@ class AttentionGate extends Module {
 
   forward(gate: Tensor, skip: Tensor): Tensor {
     return tidy(() => {
-      const hidden = aten.relu_(this.W_g.forward(gate).add_(this.W_x.forward(skip)));
+      const hidden = this.W_g.forwardReLU(gate, this.W_x.forward(skip));
       return skip.mul(this.psi.forward(hidden));
     });
   }

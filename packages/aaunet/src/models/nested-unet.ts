@@ -1,4 +1,4 @@
-import { aten, cat, tidy, type Tensor } from '@aaunet/torch';
+import { cat, tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, Layer, MaxPool2d, Upsample, type Module } from '@aaunet/torch/nn';
 
 /** Channels from the image's resolution down to a sixteenth of it. */
@@ -21,8 +21,8 @@ class DoubleConv extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      const hidden = aten.relu_(this.bn1.forward(this.conv1.forward(input)));
-      return aten.relu_(this.bn2.forward(this.conv2.forward(hidden)));
+      const hidden = this.bn1.forwardReLU(this.conv1.forward(input));
+      return this.bn2.forwardReLU(this.conv2.forward(hidden));
     });
   }
 }

@@ -22,7 +22,7 @@ export interface ParityResult {
 }
 
 /**
- * Runs a registry network as the fixture prescribes and compares every figure.
+ * Runs a registry network as the fixture prescribes, channels last as in training, and compares every figure.
  *
  * @throws when the network's state dict is not the fixture's, by names, order or shapes.
  */
@@ -38,7 +38,7 @@ export function compareWithFixture(fixture: Fixture, path: string): ParityResult
     network.eval();
     const input = fromTypedArray(image, fixture.input);
     ratios['eval'] = ratio(
-      noGrad(() => network.forward(input.to('float32'))),
+      noGrad(() => network.forward(input.to('float32').contiguous('channels_last'))),
       fixture.eval,
       TOLERANCE.eval,
     );
@@ -46,7 +46,7 @@ export function compareWithFixture(fixture: Fixture, path: string): ParityResult
     // From the formula again, unrounded; the weights of a file are float32 already.
     setWeights(network, fixture, path);
     ratios['eval64'] = ratio(
-      noGrad(() => network.forward(input)),
+      noGrad(() => network.forward(input.contiguous('channels_last'))),
       fixture.eval64,
       TOLERANCE.eval64,
     );
@@ -57,7 +57,7 @@ export function compareWithFixture(fixture: Fixture, path: string): ParityResult
 }
 
 function trainRatios(network: Layer, input: Tensor, fixture: Fixture): Record<string, number> {
-  const output = network.forward(input);
+  const output = network.forward(input.contiguous('channels_last'));
   const weighting = fromTypedArray(
     uniform(fixture.seed + 1, output.numel).map((u) => 2 * u - 1),
     output.shape,

@@ -1,5 +1,6 @@
 import { autocast } from '../autograd.js';
 import { aten } from '../operators.js';
+import { tidy } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
 import { defaultUniform_ } from './init.js';
 import { Layer, parameter } from './module.js';
@@ -38,6 +39,13 @@ export class Conv2d extends Layer {
 
   override forward(input: Tensor): Tensor {
     return this.corruptsTheHeapInBfloat16(input) ? this.inFloat32(input) : this.convolve(input, this.weight, this.bias);
+  }
+
+  override forwardReLU(input: Tensor, residual: Tensor | null = null): Tensor {
+    return tidy(() => {
+      const output = this.forward(input);
+      return aten.relu_(residual ? output.add_(residual) : output);
+    });
   }
 
   private convolve(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor {

@@ -9,6 +9,7 @@ export {
   xavierUniform_,
 } from './init.js';
 export { Linear } from './linear.js';
-export { buffer, Layer, Module, parameter, Sequential, type LoadReport } from './module.js';
+export { buffer, Layer, Module, parameter, type LoadReport } from './module.js';
 export { BatchNorm2d, GroupNorm, InstanceNorm2d } from './norm.js';
+export { Sequential } from './sequential.js';
 export { AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample, type PoolOptions } from './resample.js';

@@ -1,5 +1,6 @@
 import { noGrad } from '../autograd.js';
-import { keep } from '../scope.js';
+import { aten } from '../operators.js';
+import { keep, tidy } from '../scope.js';
 import { Tensor, type Dtype, type MemoryFormat } from '../tensor.js';
 
 /** Marks a tensor as trained: it is in `parameters()` and in the state dict. */
@@ -157,24 +158,12 @@ export abstract class Module implements Disposable {
 /** A module that maps one tensor to one. */
 export abstract class Layer extends Module {
   abstract forward(input: Tensor): Tensor;
-}
 
-/** Layers one after another; in the state dict they are numbered. */
-export class Sequential<L extends readonly Layer[] = readonly Layer[]> extends Layer {
-  readonly layers: L;
-
-  constructor(...layers: L) {
-    super();
-    this.layers = layers;
-  }
-
-  override *children(): Iterable<[string, Module]> {
-    for (const [index, layer] of this.layers.entries()) yield [String(index), layer];
-  }
-
-  override forward(input: Tensor): Tensor {
-    let output = input;
-    for (const layer of this.layers) output = layer.forward(output);
-    return output;
+  /** relu(forward(input) + residual). Layers that can do so in one pass do. */
+  forwardReLU(input: Tensor, residual: Tensor | null = null): Tensor {
+    return tidy(() => {
+      const output = this.forward(input);
+      return residual ? aten.relu_(output.add(residual)) : output.relu();
+    });
   }
 }

@@ -1,7 +1,18 @@
 import { noGrad } from '../autograd.js';
-import { aten } from '../operators.js';
+import { aten, operator } from '../operators.js';
+import { tidy } from '../scope.js';
 import { ones, zeros, type Tensor } from '../tensor.js';
 import { buffer, Layer, parameter } from './module.js';
+
+/** Whether the kernels of `native/normalization.cpp` take a tensor; the others go through LibTorch's operators. */
+function hasKernel(input: Tensor): boolean {
+  return (
+    input.device === 'cpu' &&
+    input.dtype !== 'float16' &&
+    input.shape.length === 4 &&
+    input.isContiguous('channels_last')
+  );
+}
 
 /**
  * Batch normalisation over N, H, W (Ioffe & Szegedy 2015, arXiv:1502.03167) with running statistics for inference.
@@ -32,6 +43,14 @@ export class BatchNorm2d extends Layer {
   }
 
   override forward(input: Tensor): Tensor {
+    return this.normalize(input, null, false);
+  }
+
+  override forwardReLU(input: Tensor, residual: Tensor | null = null): Tensor {
+    return this.normalize(input, residual, true);
+  }
+
+  private normalize(input: Tensor, residual: Tensor | null, relu: boolean): Tensor {
     if (this.training) {
       if (input.numel <= this.channels)
         throw new RangeError(
@@ -40,7 +59,15 @@ export class BatchNorm2d extends Layer {
       noGrad(() => this.num_batches_tracked.add_(1));
     }
     const { weight, bias, running_mean, running_var, training, momentum, eps } = this;
-    return aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
+    if (hasKernel(input))
+      return operator('aaunet::batch_norm')(
+        ...[input, weight, bias, running_mean, running_var, residual, training, momentum, eps, relu],
+      ) as Tensor;
+    return tidy(() => {
+      const output = aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
+      if (residual) output.add_(residual);
+      return relu ? aten.relu_(output) : output;
+    });
   }
 }
 
@@ -63,7 +90,22 @@ export class GroupNorm extends Layer {
   }
 
   override forward(input: Tensor): Tensor {
-    return aten.group_norm(input, this.groups, this.weight, this.bias, this.eps, true);
+    return this.normalize(input, null, false);
+  }
+
+  override forwardReLU(input: Tensor, residual: Tensor | null = null): Tensor {
+    return this.normalize(input, residual, true);
+  }
+
+  private normalize(input: Tensor, residual: Tensor | null, relu: boolean): Tensor {
+    const { groups, weight, bias, eps } = this;
+    if (hasKernel(input))
+      return operator('aaunet::group_norm')(input, groups, weight, bias, residual, eps, relu) as Tensor;
+    return tidy(() => {
+      const output = aten.group_norm(input, groups, weight, bias, eps, true);
+      if (residual) output.add_(residual);
+      return relu ? aten.relu_(output) : output;
+    });
   }
 }
 

@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { ProfileRow } from '@aaunet/torch';
+import { markdownTable } from '../../metrics/evaluation-report.js';
 import { type CliContext, integerOf, print } from '../context.js';
 
 interface BenchFlags {
@@ -10,7 +12,31 @@ interface BenchFlags {
   steps: number;
   threads?: number;
   device: 'cpu' | 'cuda';
+  profile?: true;
   json?: true;
+}
+
+const SHOWN_OPERATORS = 25;
+
+/** The operators that take longest, and what the others take together. */
+function profileTable(rows: readonly ProfileRow[]): string {
+  const total = rows.reduce((sum, { seconds }) => sum + seconds, 0);
+  const others = rows
+    .slice(SHOWN_OPERATORS)
+    .reduce(
+      (sum, { calls, seconds }) => ({ name: 'others', calls: sum.calls + calls, seconds: sum.seconds + seconds }),
+      { name: 'others', calls: 0, seconds: 0 },
+    );
+  const shown = [...rows.slice(0, SHOWN_OPERATORS), ...(others.calls > 0 ? [others] : [])];
+  return markdownTable(
+    ['operator', 'calls', 'ms', '%'],
+    shown.map(({ name, calls, seconds }) => [
+      name,
+      String(calls),
+      (1000 * seconds).toFixed(1),
+      ((100 * seconds) / total).toFixed(1),
+    ]),
+  );
 }
 
 export function addBench(program: Command, context: CliContext): void {
@@ -26,6 +52,7 @@ export function addBench(program: Command, context: CliContext): void {
     .option('--steps <n>', 'measured steps', integerOf(1), 5)
     .option('--threads <n>', 'CPU threads', integerOf(1))
     .addOption(new Option('--device <device>', 'where').choices(['cpu', 'cuda']).default('cpu'))
+    .option('--profile', 'also show what each operator takes')
     .option('--json', 'print one line of JSON')
     .addHelpText('after', '\nExample:\n  aaunet bench --size 256 --phase infer --json')
     .action(async ({ json, threads, ...flags }: BenchFlags) => {
@@ -37,8 +64,10 @@ export function addBench(program: Command, context: CliContext): void {
       const text = json
         ? JSON.stringify(result)
         : Object.entries(result)
-            .map(
-              ([key, value]) => `${key}: ${typeof value === 'number' ? Number(value.toPrecision(4)) : String(value)}`,
+            .map(([key, value]: [string, unknown]) =>
+              Array.isArray(value)
+                ? `\n${key.replace('_', ' ')}\n${profileTable(value as ProfileRow[])}`
+                : `${key}: ${typeof value === 'number' ? Number(value.toPrecision(4)) : String(value)}`,
             )
             .join('\n');
       print(context, text);

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { PredictEvent, Prediction } from '../../inference/predict.js';
 import { markdownTable } from '../../metrics/evaluation-report.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
@@ -6,13 +6,19 @@ import { sentenceOf } from '../errors.js';
 import { Progress } from '../progress.js';
 
 interface PredictFlags {
-  model: string;
+  model: string[];
   out: string;
   device?: string;
   batch?: number;
   threads?: number;
   series?: string;
   repair: boolean;
+  flip?: true;
+  probabilities?: true;
+  names: 'path' | 'number';
+  resume?: true;
+  jobs?: number;
+  as?: string;
 }
 
 /** The result as a table: a line an input, mL a type. */
@@ -52,28 +58,43 @@ export function addPredict(program: Command, context: CliContext): void {
     .argument('<input...>', 'NIfTI files, DICOM folders, zip archives, or a file of a DICOM series')
     .summary('outline hemorrhages on scans')
     .description(
-      'Segments each scan and writes OUT/<name>/{segmentation.nii.gz, report.json, volumes.csv, montage.png}. Research use only.',
+      'Segments each scan and writes OUT/<name>/{segmentation.nii.gz, report.json, report.html, volumes.csv, montage.png}, for DICOM also segmentation.dcm and report.dcm. Research use only.',
     )
-    .requiredOption('--model <model>', 'run folder or .safetensors file')
+    .requiredOption(
+      '--model <model>',
+      'run folder or .safetensors file; given again, several decide together',
+      (model: string, others: string[] | undefined) => [...(others ?? []), model],
+    )
     .requiredOption('--out <out>', 'folder for the results')
     .option('--device <device>', 'cpu or cuda')
     .option('--batch <n>', 'slices at once', integerOf(1))
     .option('--threads <n>', 'CPU threads', integerOf(1))
     .option('--series <uid>', 'read this DICOM series (Series Instance UID)')
     .option('--no-repair', 'leave known faults of values (rescale intercept, padding) as they are')
+    .option('--flip', 'also look at mirrored slices and take the mean')
+    .option('--probabilities', 'also write the probability of every type')
+    .addOption(
+      new Option('--names <kind>', 'result folders named after the inputs, or numbered')
+        .choices(['path', 'number'])
+        .default('path'),
+    )
+    .option('--resume', 'leave out inputs that are done with these weights and options')
+    .option('--jobs <n>', 'scans at once, each in a process of its own', integerOf(1))
+    .addOption(new Option('--as <name>').hideHelp())
     .addHelpText('after', '\nExample:\n  aaunet predict study/ --model runs/first --out results')
-    .action(async (inputs: string[], flags: PredictFlags) => {
-      const { model, out, device, batch, threads, series: seriesUid, repair } = flags;
+    .action(async (inputs: string[], { series: seriesUid, ...flags }: PredictFlags) => {
       const { predict } = await import('../../inference/predict.js');
       const shown = progressShower(context);
-      const { predictions, failures } = await interruptible(context, (signal) =>
-        predict(inputs, { model, out, device, batch, threads, seriesUid, repair, signal, onEvent: shown.show }),
+      const { predictions, failures, skipped } = await interruptible(context, (signal) =>
+        predict(inputs, { ...flags, seriesUid, signal, onEvent: shown.show }),
       ).finally(shown.end);
+      if (skipped.length > 0) context.stderr.write(`${skipped.length} inputs were done already.\n`);
       if (predictions.length > 0) print(context, formatPredictions(predictions));
       if (failures.length === 0) return;
-      if (inputs.length > 1) {
+      const count = predictions.length + failures.length + skipped.length;
+      if (count > 1) {
         for (const { input, error } of failures) context.stderr.write(`failed: ${input}: ${sentenceOf(error)}\n`);
-        throw new Error(`${failures.length} of ${inputs.length} inputs could not be segmented; see above.`);
+        throw new Error(`${failures.length} of ${count} inputs could not be segmented; see above.`);
       }
       throw failures[0]!.error;
     });

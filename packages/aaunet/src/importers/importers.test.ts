@@ -1,0 +1,253 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { toCanonical, type Volume } from '@aaunet/imaging';
+import { readNiftiFile } from '@aaunet/imaging/node';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { imagePath, labelPath, readDataset, type Dataset } from '../datasets/dataset.js';
+import { ensureSplits } from '../datasets/ensure-splits.js';
+import { openSliceCache } from '../datasets/slice-cache.js';
+import type { Splits } from '../datasets/splits.js';
+import { importDataset, type ImportOptions } from './import-dataset.js';
+import type { ImportKind } from './importers.js';
+import {
+  BHSD_CASES,
+  miniCase,
+  put,
+  SIZE,
+  writeBhsd,
+  writeCtIch,
+  writeHemSeg,
+  writeInstance22,
+  writeMbhSeg,
+  writeNnunet,
+  writeSegCq500,
+} from './miniatures.js';
+import type { ImportReport } from './report.js';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'aaunet-import-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Imported {
+  readonly report: ImportReport;
+  readonly dataset: Dataset;
+  readonly splits: Splits;
+}
+
+/** Imports and does what `train` does before its first step: read, preprocess, split. */
+async function imported(
+  kind: ImportKind,
+  source: string,
+  options: ImportOptions = {},
+  name = 'out',
+): Promise<Imported> {
+  const out = join(folder, name);
+  const report = await importDataset(kind, source, out, options);
+  const dataset = await readDataset(out);
+  const cache = await openSliceCache(dataset, { size: SIZE });
+  const splits = await ensureSplits(dataset, cache, 1);
+  await cache.close();
+  return { report, dataset, splits };
+}
+
+const labelsOf = async ({ dataset }: Imported, name: string): Promise<Volume> =>
+  (await readNiftiFile(labelPath(dataset.folder, name))).volume;
+
+/** How many voxels of a made case each expected label has, by the labels that it was made with. */
+function expectLabels(found: Volume, name: string, expected: (label: number, slice: number) => number): void {
+  const { labels } = miniCase(name);
+  const wanted = labels.data.map((label, index) => expected(label, Math.floor(index / SIZE ** 2)));
+  expect(Buffer.compare(Uint8Array.from(found.data), wanted)).toBe(0);
+}
+
+const text = (report: ImportReport, name: string): string =>
+  report.cases
+    .find((item) => item.name === name)!
+    .notes.map(({ message }) => message)
+    .join(' ');
+
+/** What all sets without CSDH and air say of a label made with all seven. */
+const five = (label: number): number => (label === 5 || label === 6 ? 0 : label);
+const unknown = (label: number): number => (label === 0 ? 0 : 8);
+
+describe('bhsd', () => {
+  it('joins by name, takes the qform, gives its numbers their types, and keeps the studies of a patient together', async () => {
+    await writeBhsd(join(folder, 'src'));
+    const result = await imported('bhsd', join(folder, 'src'));
+    const { report, dataset, splits } = result;
+    expect(dataset.cases.map(({ name }) => name)).toEqual(BHSD_CASES);
+    expect(dataset).toMatchObject({ annotated: ['ICH', 'SDH', 'SAH', 'EDH', 'IVH'], hasUnknown: false });
+    for (const name of BHSD_CASES) expectLabels(await labelsOf(result, name), name, five);
+    const image = (await readNiftiFile(imagePath(dataset.folder, BHSD_CASES[0]!))).volume;
+    expect(image.data).toEqual(miniCase(BHSD_CASES[0]!).scan.data);
+    expect([image.affine[0][0], image.affine[1][1], image.affine[2][2]]).toEqual([-4, 4, 5]);
+    expect(dataset.cases[0]).toMatchObject({
+      patient: 'rsna-2019:ID_aaaa1111',
+      lineage: { source: 'rsna-2019', patient: 'ID_aaaa1111', study: 'ID_0000000001' },
+    });
+    const parts = [splits.train, splits.val, splits.test];
+    expect(parts.filter((part) => part.some((name) => name.startsWith('ID_aaaa')))).toHaveLength(1);
+    expect(report.skipped).toEqual([
+      { name: 'ID_ffff6666_ID_0000000007', reason: 'There is no mask of this name.' },
+      { name: 'ID_eeee5555_ID_0000000006', reason: 'Expected a mask of the values 0, 1, 2, 3, 4, 5, found 6.' },
+    ]);
+    expect(report.notes[0]?.message).toContain('3 cases for training and 2 for testing');
+  });
+});
+
+describe('instance22', () => {
+  it('marks blood of unknown type, and takes a mask without orientation to lie on its image', async () => {
+    await writeInstance22(join(folder, 'src'));
+    const result = await imported('instance22', join(folder, 'src'));
+    expect(result.dataset).toMatchObject({
+      annotated: [],
+      untyped: ['ICH', 'SDH', 'SAH', 'EDH', 'IVH'],
+      hasUnknown: true,
+    });
+    expect(result.dataset.cases).toHaveLength(4);
+    expectLabels(await labelsOf(result, 'INSTANCE_001'), '001', unknown);
+    expect(text(result.report, 'INSTANCE_001')).toContain("The mask's header has no orientation");
+    expect(text(result.report, 'INSTANCE_002')).toBe('');
+  });
+});
+
+describe('ct-ich', () => {
+  it('names the type where the table gives a slice one, and leaves it open elsewhere', async () => {
+    await writeCtIch(join(folder, 'src'));
+    const result = await imported('ct-ich', join(folder, 'src'));
+    const { labels } = { labels: await labelsOf(result, 'CTICH_049') };
+    expectLabels(labels, '049', (label, slice) => (label === 0 ? 0 : slice === 0 ? 4 : 8));
+    expect(result.dataset).toMatchObject({
+      annotated: ['ICH', 'SDH', 'SAH', 'EDH', 'IVH'],
+      untyped: ['ICH', 'SDH', 'SAH', 'EDH', 'IVH'],
+    });
+    const notes = text(result.report, 'CTICH_049');
+    expect(notes).toContain('does not tell apart: 1.');
+    expect(notes).toContain('no type in the table: 1.');
+  });
+
+  it('says of an older release of pictures what it lacks', async () => {
+    await put(join(folder, 'old', 'Patients_CT', '049', 'brain', '14_HGE_Seg.jpg'), 'jpeg');
+    await expect(importDataset('ct-ich', join(folder, 'old'), join(folder, 'out'))).rejects.toThrow(
+      'their HU are lost',
+    );
+  });
+});
+
+describe('seg-cq500', () => {
+  it('keeps a sheared affine, and skips a scan without mask', async () => {
+    await writeSegCq500(join(folder, 'src'));
+    const { report, dataset } = await imported('seg-cq500', join(folder, 'src'));
+    expect(dataset.cases.map(({ patient }) => patient)).toEqual([
+      'cq500:CQ500-CT-0',
+      'cq500:CQ500-CT-12',
+      'cq500:CQ500-CT-7',
+    ]);
+    expect(text(report, 'CQ500-CT-0')).toContain('gantry tilt');
+    expect(report.cases[0]!.tiltDegrees).toBeCloseTo((Math.atan2(1.6, 4.7) * 180) / Math.PI, 1);
+    expect(report.skipped).toEqual([{ name: 'CQ500-CT-420', reason: 'There is no ICH_mask in its folder.' }]);
+  });
+});
+
+describe('mbh-seg', () => {
+  it('takes the consensus, else the majority of the annotators, unknown where they are divided', async () => {
+    await writeMbhSeg(join(folder, 'src'));
+    const result = await imported('mbh-seg', join(folder, 'src'));
+    const [one, two, three, consensus] = [
+      'ID_aaaa1111_ID_0000000001',
+      'ID_99990001_ID_0000000012',
+      'ID_99990002_ID_0000000013',
+      'case_4',
+    ] as const;
+    expectLabels(await labelsOf(result, one), one, five);
+    // One of two, and one each of three, is no majority.
+    for (const name of [two, three]) {
+      expectLabels(await labelsOf(result, name), name, (label) => (label === 4 ? 8 : five(label)));
+    }
+    expectLabels(await labelsOf(result, consensus), consensus, five);
+    expect(result.dataset).toMatchObject({ untyped: [], hasUnknown: true });
+  });
+
+  it('leaves out scans that another data set took from the same source', async () => {
+    await writeBhsd(join(folder, 'bhsd'));
+    await importDataset('bhsd', join(folder, 'bhsd'), join(folder, 'first'));
+    await writeMbhSeg(join(folder, 'mbh'));
+    const { report, dataset } = await imported('mbh-seg', join(folder, 'mbh'), { exclude: [join(folder, 'first')] });
+    expect(dataset.cases.map(({ name }) => name)).not.toContain('ID_aaaa1111_ID_0000000001');
+    expect(report.skipped).toEqual([
+      {
+        name: 'ID_aaaa1111_ID_0000000001',
+        reason: expect.stringContaining('The data set BHSD has this patient') as string,
+      },
+    ]);
+  });
+});
+
+describe('hemseg', () => {
+  it('rebuilds scans from the listed slices, lays the mask on them in that order, and knows a patient again', async () => {
+    await writeHemSeg(join(folder, 'src'));
+    const result = await imported('hemseg', join(folder, 'src'));
+    const { dataset, report } = result;
+    expect(dataset).toMatchObject({ name: 'HemSeg-200', annotated: [], untyped: ['ICH', 'IVH'] });
+    expectLabels(await labelsOf(result, 'scan_0'), 'scan_0', unknown);
+    const image = (await readNiftiFile(imagePath(dataset.folder, 'scan_0'))).volume;
+    expect(toCanonical(image).volume.data).toEqual(miniCase('scan_0').scan.data);
+    expect(dataset.cases.map(({ patient }) => patient)).toEqual(
+      ['P0', 'P1', 'P2', 'P2'].map((id) => `rsna-2019:PHANTOM-${id}`),
+    );
+    expect(text(report, 'scan_0')).toContain('in the order of their list');
+  });
+
+  it('says which slice is missing, and refuses names that lead elsewhere', async () => {
+    await writeHemSeg(join(folder, 'src'));
+    await rm(join(folder, 'src', 'stage_2_train', 'ID_abc000.dcm'));
+    const list = join(folder, 'src', 'annotion_file_info_200.jsonl');
+    const lines = await readFile(list, 'utf8');
+
+    await put(list, lines.replace('ID_abc010.dcm', 'passwd'));
+    const report = await importDataset('hemseg', join(folder, 'src'), join(folder, 'out'));
+    expect(report.skipped.map(({ name, reason }) => `${name}: ${reason}`)).toEqual([
+      "scan_0: Expected the slice ID_abc000.dcm in the folder of RSNA's DICOM files, found none.",
+      'scan_1: Expected RSNA ids as slices, found "passwd".',
+    ]);
+  });
+
+  it('asks for the DICOM files where there are none', async () => {
+    await writeHemSeg(join(folder, 'src'));
+    await rm(join(folder, 'src', 'stage_2_train'), { recursive: true });
+    await expect(importDataset('hemseg', join(folder, 'src'), join(folder, 'out'))).rejects.toThrow('--dicom FOLDER');
+  });
+});
+
+describe('nnunet', () => {
+  it.each([1, 2] as const)('renumbers the labels of version %d by their names', async (version) => {
+    await writeNnunet(join(folder, 'src'), version);
+    const result = await imported('nnunet', join(folder, 'src'));
+    expect(result.dataset.annotated).toEqual(['ICH', 'SDH', 'IVH']);
+    expectLabels(await labelsOf(result, 'HEAD_001'), 'HEAD_001', (label) => ([1, 2, 7].includes(label) ? label : 0));
+  });
+
+  it('takes a data set of our own with all that it says', async () => {
+    await writeCtIch(join(folder, 'src'));
+    await importDataset('ct-ich', join(folder, 'src'), join(folder, 'first'));
+    const { dataset } = await imported('nnunet', join(folder, 'first'));
+    const { annotated, untyped, hasUnknown } = await readDataset(join(folder, 'first'));
+    expect(dataset).toMatchObject({ annotated, untyped, hasUnknown });
+  });
+
+  it('refuses labels that it does not know, naming the way out', async () => {
+    await writeNnunet(join(folder, 'src'), 2);
+    const labels = { background: 0, liver: 1 };
+    await put(join(folder, 'src', 'dataset.json'), JSON.stringify({ channel_names: { 0: 'CT' }, labels }));
+    await expect(importDataset('nnunet', join(folder, 'src'), join(folder, 'out'))).rejects.toThrow(
+      'found "liver": use kind "pairs"',
+    );
+  });
+});

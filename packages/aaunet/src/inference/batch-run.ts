@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+
+import {
+  inputFingerprint,
+  newManifest,
+  readManifest,
+  writeManifest,
+  type Manifest,
+  type ManifestOptions,
+} from './manifest.js';
+import { outputName } from './outputs.js';
+import type { Prediction, PredictResult, PredictRunOptions } from './predict.js';
+import type { ModelIdentity } from './report.js';
+
+/** One scan to be done, and the folder that its result gets. */
+export interface BatchTask {
+  readonly input: string;
+  readonly name: string;
+  readonly fingerprint: string;
+}
+
+/** Options under which a batch's names and manifest are made; `as` names the result of a single input. */
+type BatchOptions = PredictRunOptions & { readonly as?: string | undefined };
+
+/** Many scans, their result folders, and the manifest of what was done, which is written after every one. */
+export class BatchRun {
+  readonly tasks: BatchTask[] = [];
+  private readonly predictions: Prediction[] = [];
+  private readonly failures: { input: string; error: Error }[] = [];
+  private readonly skipped: string[] = [];
+
+  private constructor(
+    private readonly manifest: Manifest,
+    private readonly options: BatchOptions,
+  ) {}
+
+  /** Names the results and, with `resume`, leaves out those that an earlier manifest says are done. */
+  static async start(identity: ModelIdentity, inputs: readonly string[], options: BatchOptions): Promise<BatchRun> {
+    const { out, names = 'path', resume = false, as } = options;
+    const settings: ManifestOptions = { flip: options.flip ?? false, probabilities: options.probabilities ?? false };
+    const earlier = await readManifest(out).catch(() => undefined);
+    const run = new BatchRun(newManifest(identity, settings), options);
+    const taken = new Set<string>();
+    const digits = Math.max(3, String(inputs.length).length);
+    for (const [index, input] of inputs.entries()) {
+      const numbered = `study-${String(index + 1).padStart(digits, '0')}`;
+      const name = as ?? (names === 'number' ? numbered : outputName(input, taken));
+      taken.add(name);
+      const fingerprint = await inputFingerprint(input, identity, {
+        ...settings,
+        seriesUid: options.seriesUid,
+        repair: options.repair,
+      });
+      const entry = earlier?.results.find((result) => result.name === name);
+      if (resume && entry?.status === 'done' && entry.fingerprint === fingerprint) {
+        run.manifest.results.push(entry);
+        run.skipped.push(input);
+      } else {
+        run.tasks.push({ input, name, fingerprint });
+      }
+    }
+    // Results that this call does not touch stay listed.
+    const own = new Set(taken);
+    run.manifest.results.push(...(earlier?.results ?? []).filter(({ name }) => !own.has(name)));
+    return run;
+  }
+
+  /** Where the result of a task lies. */
+  folderOf({ name }: BatchTask): string {
+    return join(this.options.out, name);
+  }
+
+  async done(task: BatchTask, prediction: Prediction): Promise<void> {
+    this.predictions.push(prediction);
+    await this.record(task, { status: 'done' });
+  }
+
+  async failed(task: BatchTask, error: unknown): Promise<void> {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    this.failures.push({ input: task.input, error: failure });
+    await this.record(task, { status: 'failed', error: failure.message });
+  }
+
+  get result(): PredictResult {
+    return { predictions: this.predictions, failures: this.failures, skipped: this.skipped };
+  }
+
+  private async record(task: BatchTask, outcome: Pick<Manifest['results'][number], 'status' | 'error'>): Promise<void> {
+    this.manifest.results.push({ ...task, ...outcome, finished: new Date().toISOString() });
+    // A process that does one scan for another leaves the manifest to that one.
+    if (this.options.as === undefined) await writeManifest(this.options.out, this.manifest);
+  }
+}

@@ -1,0 +1,114 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { LABELS, parseDicom, writeDicomSeries, type Volume } from '@aaunet/imaging';
+import { readNiftiFile } from '@aaunet/imaging/node';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { TINY_AFFINE, tinyScan } from '../testing/tiny-dataset.js';
+import type { SegmentationEngine } from './engine.js';
+import { expandInputs } from './expand-inputs.js';
+import { predictWith } from './predict.js';
+
+/** Marks what is above 45 HU and below 150 as SDH, with a probability of four fifths. */
+const engine: SegmentationEngine = {
+  identity: { name: 'threshold', labels: LABELS.map(({ name }) => name), syntheticWeights: true, sha256: 'ab' },
+  segment: (scan) => Promise.resolve(marked(scan, 2)),
+  segmentWithProbabilities: (scan) =>
+    Promise.resolve({
+      labels: marked(scan, 2),
+      probabilities: LABELS.map(({ id }) => (id === 2 ? marked(scan, 204) : marked(scan, 0))),
+    }),
+  close: () => undefined,
+};
+
+function marked(scan: Volume<Int16Array>, value: number): Volume<Uint8Array> {
+  return { ...scan, data: Uint8Array.from(scan.data, (hu) => (hu > 45 && hu < 150 ? value : 0)) };
+}
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'aaunet-batch-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function writeStudies(count: number): Promise<string> {
+  const studies = join(folder, 'studies');
+  for (let index = 0; index < count; index++) {
+    const name = `S${String(index).padStart(2, '0')}`;
+    await mkdir(join(studies, name), { recursive: true });
+    const { scan } = tinyScan(name, 32);
+    for (const [k, bytes] of writeDicomSeries({ ...scan, affine: TINY_AFFINE }, { seed: name }).entries()) {
+      await writeFile(join(studies, name, `${k}.dcm`), bytes);
+    }
+  }
+  return studies;
+}
+
+describe('a folder of twenty studies, two of them corrupt', () => {
+  it('gives eighteen results and two clear sentences, and later does only what is missing', async () => {
+    const studies = await writeStudies(20);
+    for (const name of ['S03', 'S11']) {
+      for (const file of await readdir(join(studies, name))) {
+        const bytes = await readFile(join(studies, name, file));
+        await writeFile(join(studies, name, file), bytes.subarray(0, 500));
+      }
+    }
+    const inputs = await expandInputs([studies]);
+    expect(inputs).toHaveLength(20);
+    const out = join(folder, 'out');
+    const { predictions, failures } = await predictWith(engine, inputs, { out });
+    expect(predictions).toHaveLength(18);
+    expect(failures.map(({ input }) => input)).toEqual([join(studies, 'S03'), join(studies, 'S11')]);
+    for (const { error } of failures) expect(error.message).toMatch(/^Expected an axial CT series/);
+    const manifest = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')) as {
+      models: unknown;
+      results: { status: string }[];
+    };
+    expect(manifest.models).toEqual([{ name: 'threshold', sha256: 'ab' }]);
+    expect(manifest.results.filter(({ status }) => status === 'failed')).toHaveLength(2);
+
+    const again = await predictWith(engine, inputs, { out, resume: true });
+    expect([again.predictions.length, again.failures.length, again.skipped.length]).toEqual([0, 2, 18]);
+    const other = { ...engine, identity: { ...engine.identity, sha256: 'cd' } };
+    expect((await predictWith(other, inputs.slice(0, 2), { out, resume: true })).skipped).toEqual([]);
+  }, 60_000);
+});
+
+describe('results of a DICOM series', () => {
+  it('are objects of its study, with probabilities where asked for, and no patient in their names', async () => {
+    const studies = await writeStudies(1);
+    const out = join(folder, 'out');
+    const options = { out, probabilities: true, names: 'number' } as const;
+    const { predictions } = await predictWith(engine, [join(studies, 'S00')], options);
+    expect(await readdir(out)).toEqual(['manifest.json', 'study-001']);
+    const result = predictions[0]!.folder;
+    const source = parseDicom(await readFile(join(studies, 'S00', '0.dcm'))).dataset;
+    for (const name of ['segmentation.dcm', 'probabilities.dcm', 'report.dcm']) {
+      const { dataset } = parseDicom(await readFile(join(result, name)));
+      for (const tag of [0x0020000d, 0x00100010, 0x00100020]) expect(dataset.text(tag)).toBe(source.text(tag));
+    }
+    const { volume } = await readNiftiFile(join(result, 'probability-SDH.nii.gz'));
+    expect(Math.max(...volume.data)).toBeCloseTo(0.8, 6);
+    const page = await readFile(join(result, 'report.html'), 'utf8');
+    expect(page).toContain('Research use only');
+    expect(page).toContain('less than a whole brain');
+    expect(page).toContain('synthetic');
+    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    expect(page).not.toContain('PHANTOM^');
+  });
+});
+
+describe('expandInputs', () => {
+  it('takes a folder of one study as one scan, and one of NIfTI files as many', async () => {
+    const studies = await writeStudies(1);
+    expect(await expandInputs([studies, join(folder, 'none')])).toEqual([studies, join(folder, 'none')]);
+    const nifti = join(folder, 'nifti');
+    await mkdir(nifti);
+    for (const name of ['b.nii.gz', 'a.nii', 'notes.txt']) await writeFile(join(nifti, name), '');
+    expect(await expandInputs([nifti])).toEqual([join(nifti, 'a.nii'), join(nifti, 'b.nii.gz')]);
+  });
+});

@@ -1,0 +1,68 @@
+import { LABELS } from '@aaunet/imaging';
+
+import { escapeHtml, htmlPage, htmlPicture, htmlTable } from './html.js';
+import type { SegmentationReport, TypeFinding } from './report.js';
+
+const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
+
+/** Slice numbers as ranges: 3-7, 9. */
+export function sliceRanges(slices: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let start = 0; start < slices.length;) {
+    let end = start;
+    while (end + 1 < slices.length && slices[end + 1] === slices[end]! + 1) end++;
+    ranges.push(start === end ? String(slices[start]) : `${slices[start]}-${slices[end]}`);
+    start = end + 1;
+  }
+  return ranges.join(', ');
+}
+
+function findingRow(finding: TypeFinding): string[] {
+  const { name, title, assessed, volumeMl, slices, lesions, largestLesion } = finding;
+  const [r, g, b] = LABELS.find((label) => label.id === finding.id)!.color;
+  const swatch = `<span class="swatch" style="background:rgb(${r},${g},${b})"></span>`;
+  const label = `${swatch}${name} <span class="quiet">${escapeHtml(title)}</span>`;
+  if (!assessed) return [label, 'not assessed', '', '', '', ''];
+  if (lesions === 0 || !largestLesion) return [label, 'none found', '', '', '', ''];
+  return [
+    label,
+    ml(volumeMl),
+    String(lesions),
+    `${largestLesion.diameterMm.toFixed(0)} (slice ${largestLesion.diameterSlice})`,
+    ml(largestLesion.abcOver2Ml),
+    sliceRanges(slices),
+  ];
+}
+
+/** The one-page report of a scan, complete in itself: warnings, measures of every type, all slices with contours. */
+export function renderHtmlReport(report: SegmentationReport, montage: Uint8Array): string {
+  const { geometry, problems, notice, name, model, software, totalMl } = report;
+  const steps = geometry.stepMm;
+  const spacing = `${geometry.spacingMm[0].toFixed(2)} x ${geometry.spacingMm[1].toFixed(2)} mm`;
+  const distance =
+    steps === null
+      ? 'one slice'
+      : geometry.unevenSteps
+        ? `slices ${steps.min.toFixed(2)} to ${steps.max.toFixed(2)} mm apart`
+        : `slices ${steps.median.toFixed(2)} mm apart`;
+  const warnings = [notice, ...problems.map(({ message }) => message)];
+  const tilt = geometry.tiltDegrees > 0.1 ? `, gantry tilt ${geometry.tiltDegrees.toFixed(1)}°` : '';
+  return htmlPage(
+    `Hemorrhage report ${name}`,
+    `<h1>${escapeHtml(name)}</h1>
+<p class="quiet">Automatic outlines of intracranial hemorrhage by ${escapeHtml(model.name)} (${escapeHtml(software)}), not looked at by any person.</p>
+${warnings.map((text) => `<p class="notice">${escapeHtml(text)}</p>`).join('\n')}
+<h2>Findings: ${ml(totalMl)} mL in all</h2>
+${htmlTable(
+  ['type', 'volume, mL', 'lesions', 'largest diameter, mm', 'ABC/2 of the largest, mL', 'slices'],
+  report.types.map(findingRow),
+)}
+<p class="quiet">Volumes are the sum of all marked voxels by the slices' true extents. ABC/2 is the bedside estimate for one
+compact lesion and says little of crescents and of blood in sulci. Slices are numbered from 1 as they lie in the volume.</p>
+<h2>Slices</h2>
+<figure>${htmlPicture(montage, 'All slices with the outlined lesions')}</figure>
+<h2>Scan and network</h2>
+<p>${geometry.slices} slices of ${geometry.columns} x ${geometry.rows} pixels, ${spacing}, ${distance}${tilt}; source ${report.source === 'dicom' ? 'DICOM' : 'NIfTI'}.</p>
+<p class="quiet">Weights SHA-256 ${escapeHtml(model.sha256 ?? 'unknown')}.</p>`,
+  );
+}

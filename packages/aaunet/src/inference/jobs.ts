@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { BatchRun, type BatchTask } from './batch-run.js';
+import type { PredictOptions, PredictResult } from './predict.js';
+import type { ModelIdentity, SegmentationReport } from './report.js';
+
+const PROGRAM = fileURLToPath(new URL('../../bin/aaunet.js', import.meta.url));
+
+/** What a process said last, which is its error in one sentence. */
+function lastSentence(stderr: string): string | undefined {
+  return stderr
+    .split('\n')
+    .findLast((line) => line.startsWith('error: '))
+    ?.slice('error: '.length);
+}
+
+/** Does one scan in a process of its own. @throws Error with the process's sentence, or that it crashed. */
+async function runProcess(task: BatchTask, options: PredictOptions): Promise<void> {
+  const { model, out, device, batch, threads, flip, probabilities, seriesUid, repair, signal } = options;
+  const models = typeof model === 'string' ? [model] : model;
+  const args = [
+    ...[PROGRAM, 'predict', task.input, '--out', out, '--as', task.name],
+    ...models.flatMap((one) => ['--model', one]),
+    ...(device === undefined ? [] : ['--device', device]),
+    ...(batch === undefined ? [] : ['--batch', String(batch)]),
+    ...(threads === undefined ? [] : ['--threads', String(threads)]),
+    ...(flip ? ['--flip'] : []),
+    ...(seriesUid === undefined ? [] : ['--series', seriesUid]),
+    ...(repair === false ? ['--no-repair'] : []),
+    ...(probabilities ? ['--probabilities'] : []),
+  ];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], ...(signal && { signal }) });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-10_000);
+  });
+  const [code, cause] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (...end) => {
+      resolve(end);
+    });
+  });
+  if (code === 0) return;
+  throw new Error(lastSentence(stderr) ?? `The process of this scan ended with ${cause ?? `status ${code}`}.`);
+}
+
+/** Segments scans side by side in processes of their own, as many as `jobs` says: a crash costs one scan. */
+export async function predictInProcesses(
+  identity: ModelIdentity,
+  inputs: readonly string[],
+  options: PredictOptions,
+): Promise<PredictResult> {
+  const { jobs = 1, onEvent, signal } = options;
+  const run = await BatchRun.start(identity, inputs, options);
+  const waiting = [...run.tasks.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, task] = next;
+      signal?.throwIfAborted();
+      try {
+        await runProcess(task, options);
+        const folder = run.folderOf(task);
+        const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as SegmentationReport;
+        const { slices } = report.geometry;
+        onEvent?.({ type: 'input', input: task.input, index, count: run.tasks.length, slices });
+        onEvent?.({ type: 'progress', input: task.input, done: slices, total: slices });
+        for (const problem of report.problems) onEvent?.({ type: 'problem', input: task.input, problem });
+        await run.done(task, { input: task.input, folder, report });
+      } catch (error) {
+        signal?.throwIfAborted();
+        await run.failed(task, error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));
+  return run.result;
+}

@@ -1,0 +1,123 @@
+import { ImagingError } from '../imaging-error.js';
+import { encodeAttributes, type DicomAttribute } from './encode.js';
+import { EXPLICIT_LITTLE } from './syntaxes.js';
+import { uidFromSeed } from './uid.js';
+
+/** An attribute of any kind that segmentations and reports need; sequences hold items of attributes. */
+export type NestedAttribute =
+  | DicomAttribute
+  | { readonly tag: number; readonly vr: 'SQ'; readonly items: readonly (readonly NestedAttribute[])[] }
+  | { readonly tag: number; readonly vr: 'AT'; readonly value: number }
+  | { readonly tag: number; readonly vr: 'ST' | 'LT' | 'UT'; readonly value: string };
+
+/** A concept of a coding scheme, such as (50960005, SCT, "Hemorrhage"). */
+export interface Code {
+  readonly value: string;
+  readonly scheme: 'SCT' | 'DCM' | 'UCUM' | 'RFC5646';
+  readonly meaning: string;
+}
+
+const LONG = new Set(['SQ', 'UT']);
+
+/** The attributes in the order of their tags, in explicit VR little endian, sequences with their lengths. */
+export function encodeNested(attributes: readonly NestedAttribute[]): Uint8Array {
+  return concatenate([...attributes].sort((a, b) => a.tag - b.tag).map(encodeOne));
+}
+
+/** A code sequence with one item. */
+export function codeSequence(tag: number, code: Code): NestedAttribute {
+  return { tag, vr: 'SQ', items: [codeItem(code)] };
+}
+
+export function codeItem({ value, scheme, meaning }: Code): NestedAttribute[] {
+  return [
+    { tag: 0x00080100, vr: 'SH', value },
+    { tag: 0x00080102, vr: 'SH', value: scheme },
+    { tag: 0x00080104, vr: 'LO', value: meaning },
+  ];
+}
+
+/** A whole DICOM file: preamble, group 2, and the data set, which must name its SOP class and instance. */
+export function encodeDicomFile(attributes: readonly NestedAttribute[]): Uint8Array {
+  const uidOf = (tag: number): string => {
+    const found = attributes.find((attribute) => attribute.tag === tag);
+    if (found?.vr !== 'UI' || typeof found.value !== 'string') {
+      throw new ImagingError('bad-argument', 'Expected a SOP class and instance UID in the object to be written.');
+    }
+    return found.value;
+  };
+  const meta = encodeAttributes([
+    { tag: 0x00020001, vr: 'OB', value: Uint8Array.of(0, 1) },
+    { tag: 0x00020002, vr: 'UI', value: uidOf(0x00080016) },
+    { tag: 0x00020003, vr: 'UI', value: uidOf(0x00080018) },
+    { tag: 0x00020010, vr: 'UI', value: EXPLICIT_LITTLE },
+    { tag: 0x00020012, vr: 'UI', value: uidFromSeed('aaunet implementation') },
+    { tag: 0x00020013, vr: 'SH', value: 'AAUNET' },
+  ]);
+  const preamble = new Uint8Array(132);
+  preamble.set([0x44, 0x49, 0x43, 0x4d], 128);
+  const length = encodeAttributes([{ tag: 0x00020000, vr: 'UL', value: meta.length }]);
+  return concatenate([preamble, length, meta, encodeNested(attributes)]);
+}
+
+function encodeOne(attribute: NestedAttribute): Uint8Array {
+  switch (attribute.vr) {
+    case 'SQ':
+      return element(attribute.tag, 'SQ', concatenate(attribute.items.map(encodeItem)));
+    case 'AT': {
+      const value = new Uint8Array(4);
+      new DataView(value.buffer).setUint16(0, attribute.value >>> 16, true);
+      new DataView(value.buffer).setUint16(2, attribute.value & 0xffff, true);
+      return element(attribute.tag, 'AT', value);
+    }
+    case 'ST':
+    case 'LT':
+    case 'UT': {
+      const ascii = attribute.value.replaceAll(/[^\x20-\x7e\n\r]/g, '?');
+      const limit = attribute.vr === 'ST' ? 1024 : 10240;
+      return element(
+        attribute.tag,
+        attribute.vr,
+        Uint8Array.from(ascii.slice(0, limit), (character) => character.charCodeAt(0)),
+      );
+    }
+    default:
+      return encodeAttributes([attribute]);
+  }
+}
+
+function encodeItem(attributes: readonly NestedAttribute[]): Uint8Array {
+  const content = encodeNested(attributes);
+  const head = new Uint8Array(8);
+  const view = new DataView(head.buffer);
+  view.setUint16(0, 0xfffe, true);
+  view.setUint16(2, 0xe000, true);
+  view.setUint32(4, content.length, true);
+  return concatenate([head, content]);
+}
+
+function element(tag: number, vr: string, value: Uint8Array): Uint8Array {
+  const isLong = LONG.has(vr);
+  const padded = value.length + (value.length % 2);
+  const out = new Uint8Array((isLong ? 12 : 8) + padded);
+  const view = new DataView(out.buffer);
+  view.setUint16(0, tag >>> 16, true);
+  view.setUint16(2, tag & 0xffff, true);
+  out[4] = vr.charCodeAt(0);
+  out[5] = vr.charCodeAt(1);
+  if (isLong) view.setUint32(8, padded, true);
+  else view.setUint16(6, padded, true);
+  out.set(value, isLong ? 12 : 8);
+  if (padded > value.length) out[out.length - 1] = 32;
+  return out;
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}

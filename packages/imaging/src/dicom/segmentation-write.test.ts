@@ -1,0 +1,176 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { affineFromColumns, sliceExtents, type Vector3 } from '../affine.js';
+import { LABELS } from '../labels.js';
+import { labelVolumesMl } from '../measure.js';
+import type { Volume } from '../volume.js';
+import { parseDicom } from './parse.js';
+import { readDicomSeries } from './read.js';
+import { writeDicomSegmentation, writeFractionalSegmentation, type ResultSource } from './segmentation-write.js';
+import { readSourceHeader } from './source-header.js';
+import { writeStructuredReport } from './structured-report.js';
+import { TAG } from './tags.js';
+import { writeDicomSeries } from './write.js';
+
+const MAKER = {
+  algorithm: 'rsu-sc',
+  software: 'aaunet 0.1.0',
+  weights: 'ab'.repeat(32),
+  notice: 'Research use only, not for diagnosis.',
+  when: new Date('2026-01-02T03:04:05Z'),
+};
+const [SLICES, ROWS, COLUMNS] = [5, 6, 7];
+
+/** A series, tilted where `lean` is not 0, with these heights of its slices. */
+async function sourceOf(
+  heights: readonly number[],
+  lean = 0,
+): Promise<{ source: ResultSource; volume: Volume<Int16Array> }> {
+  const positions = heights.map((z): Vector3 => [-20, -30 + lean * z, z]);
+  const last = heights.length - 1;
+  const step = (heights[last]! - heights[0]!) / last;
+  const scan: Volume<Int16Array> = {
+    data: new Int16Array(SLICES * ROWS * COLUMNS).map((_, index) => index - 90),
+    slices: SLICES,
+    rows: ROWS,
+    columns: COLUMNS,
+    affine: affineFromColumns([-0.5, 0, 0], [0, -0.5, 0], [0, -lean * step, step], [20, 30, heights[0]!]),
+    positions,
+    extents: sliceExtents(heights),
+  };
+  const files = writeDicomSeries(scan, { seed: 'segmentation test' });
+  const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
+  return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+}
+
+/** Labels of sizes that are no multiples of eight, so that frames begin within bytes. */
+function labelsOf(volume: Volume): Volume<Uint8Array> {
+  return { ...volume, data: Uint8Array.from(volume.data, (_, index) => (index % 3 === 0 ? (index % 11) % 8 : 0)) };
+}
+
+const EVEN = [10, 15, 20, 25, 30];
+const UNEVEN = [10, 14, 15, 22, 29];
+
+function pixelsOf(bytes: Uint8Array): Uint8Array {
+  const { pixelData } = parseDicom(bytes);
+  return bytes.subarray(pixelData!.offset, pixelData!.offset + pixelData!.length);
+}
+
+describe('writeDicomSegmentation', () => {
+  it.each([
+    ['even slices', EVEN, 0],
+    ['uneven, tilted slices', UNEVEN, Math.tan((18.5 * Math.PI) / 180)],
+  ])('keeps every voxel of every type of %s', async (_, heights, lean) => {
+    const { source, volume } = await sourceOf(heights, lean);
+    const labels = labelsOf(volume);
+    const { bytes } = writeDicomSegmentation(labels, source, MAKER);
+    const { dataset } = parseDicom(bytes);
+    const plane = ROWS * COLUMNS;
+    const frames = LABELS.flatMap(({ id }) =>
+      Array.from({ length: SLICES }, (_unused, slice) => labels.data.subarray(slice * plane, (slice + 1) * plane))
+        .filter((part) => part.includes(id))
+        .map((part) => [...part].map((label) => (label === id ? 1 : 0))),
+    );
+    expect(dataset.decimal(TAG.numberOfFrames)).toBe(frames.length);
+    const pixels = pixelsOf(bytes);
+    const bits = frames.flat().map((_bit, index) => (pixels[index >> 3]! >> (index & 7)) & 1);
+    expect(bits).toEqual(frames.flat());
+  });
+
+  it('is the same object for the same result, and another for another', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const labels = labelsOf(volume);
+    const first = writeDicomSegmentation(labels, source, MAKER);
+    expect(writeDicomSegmentation(labels, source, MAKER)).toEqual(first);
+    const other = labels.data.slice();
+    other[1] = 1;
+    expect(writeDicomSegmentation({ ...labels, data: other }, source, MAKER).sopInstanceUid).not.toBe(
+      first.sopInstanceUid,
+    );
+  });
+
+  it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };
+    const { bytes } = writeDicomSegmentation(none, source, MAKER);
+    expect(parseDicom(bytes).dataset.decimal(TAG.numberOfFrames)).toBe(1);
+    expect([...pixelsOf(bytes)].every((byte) => byte === 0)).toBe(true);
+    expect(() => writeDicomSegmentation({ ...none, slices: 4 }, source, MAKER)).toThrow('like the series');
+    expect(() => writeDicomSegmentation({ ...none, data: none.data.map(() => 8) }, source, MAKER)).toThrow('found 8');
+  });
+
+  it('keeps probabilities as they are in the fractional kind', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const probabilities = LABELS.map(({ id }) => ({
+      ...volume,
+      data: Uint8Array.from(volume.data, (_, index) => (id === 2 && index >= ROWS * COLUMNS * 3 ? index % 251 : 0)),
+    }));
+    const { bytes } = writeFractionalSegmentation(probabilities, source, MAKER);
+    expect(parseDicom(bytes).dataset.decimal(TAG.numberOfFrames)).toBe(2);
+    expect([...pixelsOf(bytes)]).toEqual([...probabilities[1]!.data.subarray(ROWS * COLUMNS * 3)]);
+    expect(() => writeFractionalSegmentation(probabilities.slice(1), source, MAKER)).toThrow('found 6');
+  });
+});
+
+function hasTool(name: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+}
+
+const missing = ['dciodvfy', 'dcmdump', 'dsr2html'].filter((name) => !hasTool(name));
+if (missing.length > 0) {
+  console.warn(
+    `SKIPPED: DICOM objects were not validated, for ${missing.join(', ')} is missing: install dicom3tools, dcmtk.`,
+  );
+}
+
+describe.skipIf(missing.length > 0)('segmentations and reports before independent validators', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'aaunet-dicom-'));
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** The validator's errors about an object, which dcmtk must be able to read as well. */
+  function errorsOf(name: string, bytes: Uint8Array): string[] {
+    const path = join(folder, name);
+    writeFileSync(path, bytes);
+    execFileSync('dcmdump', ['-q', path]);
+    const { stdout, stderr } = spawnSync('dciodvfy', [path], { encoding: 'utf8' });
+    return `${stdout}${stderr}`.split('\n').filter((line) => line.startsWith('Error'));
+  }
+
+  it.each([
+    ['even', EVEN, 0],
+    ['uneven', UNEVEN, 0.3],
+  ])('have no errors for %s slices', async (name, heights, lean) => {
+    const { source, volume } = await sourceOf(heights, lean);
+    const labels = labelsOf(volume);
+    const segmentation = writeDicomSegmentation(labels, source, MAKER);
+    expect(errorsOf(`${name}.dcm`, segmentation.bytes)).toEqual([]);
+    const empty = { ...labels, data: new Uint8Array(labels.data.length) };
+    expect(errorsOf(`${name}-empty.dcm`, writeDicomSegmentation(empty, source, MAKER).bytes)).toEqual([]);
+    const fractions = LABELS.map(() => labels);
+    expect(errorsOf(`${name}-f.dcm`, writeFractionalSegmentation(fractions, source, MAKER).bytes)).toEqual([]);
+    const volumesMl = labelVolumesMl(labels);
+    const volumes = LABELS.map(({ id, name: type }) => ({ name: type, volumeMl: volumesMl[id]! }));
+    const report = writeStructuredReport(volumes, source, segmentation, MAKER);
+    expect(errorsOf(`${name}-report.dcm`, report.bytes)).toEqual([]);
+    const html = execFileSync('dsr2html', [join(folder, `${name}-report.dcm`)], { encoding: 'utf8' });
+    expect(html).toContain('Imaging Measurement Report');
+    expect(html).toContain('Intracranial subdural space');
+    expect(html).toContain('Research use only');
+    expect(html.match(/Measurement Group/g)).toHaveLength(7);
+    const reported = [...html.matchAll(/([\d.]+) mL/g)].map(([, ml]) => Number(ml));
+    reported.forEach((value, index) => {
+      expect(value).toBeCloseTo(volumes[index]!.volumeMl, 9);
+    });
+    expect(reported).toHaveLength(7);
+  });
+});

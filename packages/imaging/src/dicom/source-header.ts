@@ -1,0 +1,73 @@
+import { parseDicom } from './parse.js';
+import type { NestedAttribute } from './encode-nested.js';
+import { CT_IMAGE_STORAGE, TAG } from './tags.js';
+
+type TextVr = 'AE' | 'CS' | 'DA' | 'LO' | 'PN' | 'SH' | 'TM';
+
+/** Attributes of patient and study that a result carries on, so that a PACS files it with its source. */
+const CARRIED: readonly (readonly [tag: number, vr: TextVr, isRequired: boolean])[] = [
+  [0x00080005, 'CS', false],
+  [0x00080020, 'DA', true],
+  [0x00080030, 'TM', true],
+  [0x00080050, 'SH', true],
+  [0x00080090, 'PN', true],
+  [0x00081030, 'LO', false],
+  [0x00100010, 'PN', true],
+  [0x00100020, 'LO', true],
+  [0x00100021, 'LO', false],
+  [0x00100030, 'DA', true],
+  [0x00100040, 'CS', true],
+  [0x00200010, 'SH', true],
+];
+
+const POSITION_REFERENCE = 0x00201040;
+const LOSSY: readonly (readonly [tag: number, vr: 'CS' | 'DS'])[] = [
+  [0x00282110, 'CS'],
+  [0x00282112, 'DS'],
+  [0x00282114, 'CS'],
+];
+const LONGEST = 1024;
+
+/** What results in DICOM take over from a slice of their source. */
+export interface SourceHeader {
+  readonly sopClassUid: string;
+  /** Patient's and study's attributes, byte for byte as the source has them; the required ones are there, if empty. */
+  readonly carried: readonly NestedAttribute[];
+  readonly positionReference: NestedAttribute;
+  /** Whether the source was lossily compressed once, and the attributes that say so. */
+  readonly isLossy: boolean;
+  readonly lossy: readonly NestedAttribute[];
+}
+
+/** Reads from a source slice's file what results carry on. It holds the patient's identity: not for logs. */
+export function readSourceHeader(bytes: Uint8Array): SourceHeader {
+  const { dataset } = parseDicom(bytes);
+  const raw = (tag: number): Uint8Array | undefined => {
+    const found = dataset.elements.get(tag);
+    if (found === undefined || found.length === 0 || found.length > LONGEST) return undefined;
+    return dataset.bytes.slice(found.offset, found.offset + found.length);
+  };
+  const carried = CARRIED.flatMap(([tag, vr, isRequired]): NestedAttribute[] => {
+    const value = raw(tag);
+    if (value !== undefined) return [{ tag, vr, value }];
+    return isRequired ? [{ tag, vr, value: '' }] : [];
+  });
+  if (dataset.text(0x00120062) === 'YES') {
+    carried.push({ tag: 0x00120062, vr: 'CS', value: 'YES' });
+    // Must come with the flag; sources that say how in codes alone, or not at all, are named instead.
+    carried.push({ tag: 0x00120063, vr: 'LO', value: raw(0x00120063) ?? 'As stated by the source images' });
+  }
+  const isLossy = dataset.text(0x00282110) === '01';
+  const lossy = LOSSY.flatMap(([tag, vr]): NestedAttribute[] => {
+    const value = raw(tag);
+    return value === undefined ? [] : [{ tag, vr, value }];
+  });
+  return {
+    sopClassUid: dataset.text(TAG.sopClassUid) ?? CT_IMAGE_STORAGE,
+    carried,
+    positionReference: { tag: POSITION_REFERENCE, vr: 'LO', value: raw(POSITION_REFERENCE) ?? '' },
+    isLossy,
+    // Ratio and method must come with the flag; without them nothing true can be said.
+    lossy: isLossy && lossy.length === LOSSY.length ? lossy : [{ tag: 0x00282110, vr: 'CS', value: '00' }],
+  };
+}

@@ -1,0 +1,211 @@
+import { labelByName, type LabelName } from '../labels.js';
+import { codeItem, codeSequence, encodeDicomFile, type Code, type NestedAttribute } from './encode-nested.js';
+import { decimalString } from './encode.js';
+import { FINDING_CODES } from './finding-codes.js';
+import {
+  commonAttributes,
+  sourceInstances,
+  type DicomResult,
+  type ResultMaker,
+  type ResultSource,
+} from './segmentation-write.js';
+import { uidFromSeed } from './uid.js';
+
+export const COMPREHENSIVE_3D_SR_STORAGE = '1.2.840.10008.5.1.4.1.1.88.34';
+
+/** The volume of one type; types that were not assessed are not reported. */
+export interface ReportedVolume {
+  readonly name: LabelName;
+  readonly volumeMl: number;
+}
+
+type Relationship = 'CONTAINS' | 'HAS OBS CONTEXT' | 'HAS CONCEPT MOD';
+
+const dcm = (value: string, meaning: string): Code => ({ value, scheme: 'DCM', meaning });
+const sct = (value: string, meaning: string): Code => ({ value, scheme: 'SCT', meaning });
+
+/** A content item: relationship to its parent, kind of value, its name and what the kind of value needs. */
+function item(
+  relationship: Relationship,
+  kind: string,
+  name: Code | undefined,
+  ...rest: readonly NestedAttribute[]
+): NestedAttribute[] {
+  return [
+    { tag: 0x0040a010, vr: 'CS', value: relationship },
+    { tag: 0x0040a040, vr: 'CS', value: kind },
+    ...(name ? [codeSequence(0x0040a043, name)] : []),
+    ...rest,
+  ];
+}
+
+const code = (relationship: Relationship, name: Code, value: Code): NestedAttribute[] =>
+  item(relationship, 'CODE', name, codeSequence(0x0040a168, value));
+
+const text = (relationship: Relationship, name: Code, value: string): NestedAttribute[] =>
+  item(relationship, 'TEXT', name, { tag: 0x0040a160, vr: 'UT', value });
+
+const uid = (relationship: Relationship, name: Code, value: string): NestedAttribute[] =>
+  item(relationship, 'UIDREF', name, { tag: 0x0040a124, vr: 'UI', value });
+
+/** Attributes of a container: its children, and the template that they follow. */
+function container(template: string | undefined, children: readonly NestedAttribute[][]): NestedAttribute[] {
+  return [
+    { tag: 0x0040a050, vr: 'CS', value: 'SEPARATE' },
+    ...(template === undefined
+      ? []
+      : ([
+          {
+            tag: 0x0040a504,
+            vr: 'SQ',
+            items: [
+              [
+                { tag: 0x00080105, vr: 'CS', value: 'DCMR' },
+                { tag: 0x0040db00, vr: 'CS', value: template },
+              ],
+            ],
+          },
+        ] as const)),
+    { tag: 0x0040a730, vr: 'SQ', items: children },
+  ];
+}
+
+/** The measurements of one type: TID 1411, volumetric ROI measurements. */
+function measurementGroup(
+  { name, volumeMl }: ReportedVolume,
+  { series }: ResultSource,
+  segmentation: DicomResult,
+  seed: string,
+): NestedAttribute[] {
+  const { id } = labelByName(name);
+  const { type, region, modifier } = FINDING_CODES[name];
+  const measured: NestedAttribute = {
+    tag: 0x0040a300,
+    vr: 'SQ',
+    items: [
+      [
+        { tag: 0x0040a30a, vr: 'DS', value: Number(decimalString(volumeMl)) },
+        {
+          tag: 0x004008ea,
+          vr: 'SQ',
+          items: [codeItem({ value: 'mL', scheme: 'UCUM', meaning: 'milliliter' })],
+        },
+      ],
+    ],
+  };
+  const finding = code('CONTAINS', dcm('121071', 'Finding'), type);
+  if (modifier) {
+    const course = code('HAS CONCEPT MOD', sct('288524001', 'Courses'), modifier);
+    finding.push({ tag: 0x0040a730, vr: 'SQ', items: [course] });
+  }
+  return item(
+    'CONTAINS',
+    'CONTAINER',
+    dcm('125007', 'Measurement Group'),
+    ...container('1411', [
+      text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), name),
+      uid('HAS OBS CONTEXT', dcm('112040', 'Tracking Unique Identifier'), uidFromSeed(`${seed}/${name}`)),
+      finding,
+      code('CONTAINS', sct('363698007', 'Finding Site'), region),
+      item('CONTAINS', 'IMAGE', dcm('121191', 'Referenced Segment'), {
+        tag: 0x00081199,
+        vr: 'SQ',
+        items: [
+          [
+            { tag: 0x00081150, vr: 'UI', value: segmentation.sopClassUid },
+            { tag: 0x00081155, vr: 'UI', value: segmentation.sopInstanceUid },
+            { tag: 0x0062000b, vr: 'US', value: id },
+          ],
+        ],
+      }),
+      uid('CONTAINS', dcm('121232', 'Source series for segmentation'), series.uid),
+      item('CONTAINS', 'NUM', sct('118565006', 'Volume'), measured),
+    ]),
+  );
+}
+
+/**
+ * The volumes in mL of the types in a segmentation as a DICOM structured report after TID 1500 (Measurement Report), in the
+ * Comprehensive 3D SR class. It is unverified: no person has looked at it.
+ */
+export function writeStructuredReport(
+  volumes: readonly ReportedVolume[],
+  source: ResultSource,
+  segmentation: DicomResult,
+  maker: ResultMaker,
+): DicomResult {
+  const seed = `${segmentation.sopInstanceUid}/report/${JSON.stringify(volumes)}`;
+  const sopInstanceUid = uidFromSeed(`${seed}/instance`);
+  const seriesUid = uidFromSeed(`${seed}/series`);
+  const content = container('1500', [
+    code('HAS CONCEPT MOD', dcm('121049', 'Language of Content Item and Descendants'), {
+      value: 'en',
+      scheme: 'RFC5646',
+      meaning: 'English',
+    }),
+    code('HAS OBS CONTEXT', dcm('121005', 'Observer Type'), dcm('121007', 'Device')),
+    uid('HAS OBS CONTEXT', dcm('121012', 'Device Observer UID'), uidFromSeed(`${maker.software}/${maker.weights}`)),
+    text('HAS OBS CONTEXT', dcm('121013', 'Device Observer Name'), maker.software),
+    text('HAS OBS CONTEXT', dcm('121014', 'Device Observer Manufacturer'), 'aaunet'),
+    text('HAS OBS CONTEXT', dcm('121015', 'Device Observer Model Name'), maker.algorithm),
+    code('HAS CONCEPT MOD', dcm('121058', 'Procedure reported'), sct('77477000', 'Computed Tomography')),
+    text('CONTAINS', dcm('121106', 'Comment'), maker.notice),
+    item(
+      'CONTAINS',
+      'CONTAINER',
+      dcm('126010', 'Imaging Measurements'),
+      ...container(
+        undefined,
+        volumes.map((volume) => measurementGroup(volume, source, segmentation, seed)),
+      ),
+    ),
+  ]);
+  const attributes: NestedAttribute[] = [
+    ...commonAttributes(source, maker),
+    { tag: 0x00080016, vr: 'UI', value: COMPREHENSIVE_3D_SR_STORAGE },
+    { tag: 0x00080018, vr: 'UI', value: sopInstanceUid },
+    { tag: 0x00080060, vr: 'CS', value: 'SR' },
+    { tag: 0x0008103e, vr: 'LO', value: 'Intracranial hemorrhage volumes, research use only' },
+    { tag: 0x00081111, vr: 'SQ', items: [] },
+    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
+    { tag: 0x00200011, vr: 'IS', value: 9003 },
+    { tag: 0x00200013, vr: 'IS', value: 1 },
+    { tag: 0x0040a040, vr: 'CS', value: 'CONTAINER' },
+    codeSequence(0x0040a043, dcm('126000', 'Imaging Measurement Report')),
+    { tag: 0x0040a372, vr: 'SQ', items: [] },
+    evidence(source, segmentation),
+    { tag: 0x0040a491, vr: 'CS', value: 'COMPLETE' },
+    { tag: 0x0040a493, vr: 'CS', value: 'UNVERIFIED' },
+    ...content,
+  ];
+  return { bytes: encodeDicomFile(attributes), sopClassUid: COMPREHENSIVE_3D_SR_STORAGE, sopInstanceUid, seriesUid };
+}
+
+/** Everything that the report speaks of: the segmentation and the source's slices. */
+function evidence({ series, header }: ResultSource, segmentation: DicomResult): NestedAttribute {
+  const ofSeries = (seriesUid: string, instances: NestedAttribute[][]): NestedAttribute[] => [
+    { tag: 0x00081199, vr: 'SQ', items: instances },
+    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
+  ];
+  const segmented: NestedAttribute[] = [
+    { tag: 0x00081150, vr: 'UI', value: segmentation.sopClassUid },
+    { tag: 0x00081155, vr: 'UI', value: segmentation.sopInstanceUid },
+  ];
+  return {
+    tag: 0x0040a375,
+    vr: 'SQ',
+    items: [
+      [
+        {
+          tag: 0x00081115,
+          vr: 'SQ',
+          items: [
+            ofSeries(segmentation.seriesUid, [segmented]),
+            ofSeries(series.uid, sourceInstances(series.slices, header)),
+          ],
+        },
+        { tag: 0x0020000d, vr: 'UI', value: series.studyUid },
+      ],
+    ],
+  };
+}

@@ -1,0 +1,46 @@
+// One pass over rows of channels: the inner loops of batch and group normalisation, for each instruction set.
+
+#pragma once
+
+#include <cstdint>
+
+namespace aaunet {
+
+/// bfloat16 by its bits: no type of LibTorch, whose inline functions must not be compiled for one instruction set here and for
+/// another elsewhere.
+struct Bf16 {
+  uint16_t bits;
+};
+
+/// What coefficients are held in: as wide as the values, float at least.
+template <typename T>
+struct Coefficient {
+  using type = float;
+};
+template <>
+struct Coefficient<double> {
+  using type = double;
+};
+
+/// `rows` rows of `channels` values each, row after row. Sums are added to what is there.
+template <typename T>
+struct NormalizeKernels {
+  using A = typename Coefficient<T>::type;
+
+  /// first += sum of x - pivot, second += sum of (x - pivot)^2, by channel.
+  void (*sums)(const T* x, int64_t rows, int64_t channels, const A* pivot, double* first, double* second);
+  /// y = x * scale + shift (+ residual), no less than 0 if `relu`. `residual` may be null.
+  void (*apply)(const T* x, const T* residual, T* y, int64_t rows, int64_t channels, const A* scale, const A* shift, bool relu);
+  /// With g = dy where y > 0 (everywhere if y is null): first += sum of g, second += sum of g * (x - pivot), by channel.
+  void (*gradientSums)(const T* x, const T* dy, const T* y, int64_t rows, int64_t channels, const A* pivot, double* first,
+                       double* second);
+  /// dx = g * ofGradient + x * ofInput + constant, and dresidual = g unless null.
+  void (*gradient)(const T* x, const T* dy, const T* y, T* dx, T* dresidual, int64_t rows, int64_t channels,
+                   const A* ofGradient, const A* ofInput, const A* constant);
+};
+
+/// The loops for this machine's instruction set.
+template <typename T>
+const NormalizeKernels<T>& normalizeKernels();
+
+}  // namespace aaunet

@@ -1,0 +1,390 @@
+// aaunet::batch_norm and aaunet::group_norm: normalisation, sum with a residual and ReLU in one pass forward and two backward,
+// for channels-last tensors on the CPU. LibTorch's own operators take three and six.
+//
+// Both are one computation: rows of channels in segments (batch norm: one of all images; group norm: one for each image), whose
+// channels share statistics in groups (batch norm: every channel by itself).
+
+#include "kernels/normalize.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+namespace aaunet {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// How a channels-last tensor is cut up.
+struct Layout {
+  int64_t segments;
+  int64_t rows;  // of a segment
+  int64_t channels;
+  int64_t groups;
+
+  int64_t groupSize() const { return channels / groups; }
+  double valuesOfGroup() const { return static_cast<double>(rows) * static_cast<double>(groupSize()); }
+  /// Few channels fill no vector: so many rows are then taken as one.
+  int64_t fold() const {
+    int64_t fold = 1;
+    while (fold * channels < 16 && rows % (2 * fold) == 0) fold *= 2;
+    return fold;
+  }
+};
+
+/// Rows that one thread takes at a time: some 64 thousand values.
+int64_t rowsAtATime(int64_t channels) { return std::max<int64_t>(128, (int64_t{1} << 16) / std::max<int64_t>(1, channels)); }
+
+/// Two sums by channel for every segment, in an order that does not depend on the number of threads.
+/// `add(first row, rows, two arrays of folded channels)` adds those of some rows (folded).
+template <typename Add>
+void sumsBySegment(const Layout& layout, std::vector<double>& first, std::vector<double>& second, Add add) {
+  const int64_t fold = layout.fold(), wide = layout.channels * fold, rows = layout.rows / fold;
+  const int64_t step = rowsAtATime(wide), parts = (rows + step - 1) / step;
+  std::vector<double> partial(static_cast<size_t>(layout.segments * parts * 2 * wide), 0.0);
+  at::parallel_for(0, layout.segments * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t start = (task % parts) * step;
+      double* const out = partial.data() + task * 2 * wide;
+      add(task / parts * rows + start, std::min(step, rows - start), out, out + wide);
+    }
+  });
+  first.assign(static_cast<size_t>(layout.segments * layout.channels), 0.0);
+  second.assign(first.size(), 0.0);
+  for (int64_t task = 0; task < layout.segments * parts; task++)
+    for (int64_t c = 0; c < wide; c++) {
+      const size_t to = static_cast<size_t>(task / parts * layout.channels + c % layout.channels);
+      first[to] += partial[static_cast<size_t>(task * 2 * wide + c)];
+      second[to] += partial[static_cast<size_t>((task * 2 + 1) * wide + c)];
+    }
+}
+
+/// Calls `body(segment, first row, rows)` (folded) for all rows.
+template <typename Body>
+void forRows(const Layout& layout, Body body) {
+  const int64_t fold = layout.fold(), rows = layout.rows / fold;
+  const int64_t step = rowsAtATime(layout.channels * fold), parts = (rows + step - 1) / step;
+  at::parallel_for(0, layout.segments * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t start = (task % parts) * step;
+      body(task / parts, task / parts * rows + start, std::min(step, rows - start));
+    }
+  });
+}
+
+/// One coefficient a channel and segment, repeated for folded rows.
+template <typename A>
+class Coefficients {
+ public:
+  explicit Coefficients(const Layout& layout)
+      : channels_(layout.channels), fold_(layout.fold()), values_(static_cast<size_t>(layout.segments * channels_ * fold_)) {}
+
+  void set(int64_t segment, int64_t channel, double value) {
+    for (int64_t f = 0; f < fold_; f++)
+      values_[static_cast<size_t>((segment * fold_ + f) * channels_ + channel)] = static_cast<A>(value);
+  }
+  const A* of(int64_t segment) const { return values_.data() + segment * channels_ * fold_; }
+
+ private:
+  int64_t channels_, fold_;
+  std::vector<A> values_;
+};
+
+template <typename T>
+struct Scalar {
+  using type = T;
+};
+template <>
+struct Scalar<Bf16> {
+  using type = c10::BFloat16;
+};
+
+template <typename T>
+const T* in(const at::Tensor& tensor) {
+  return tensor.defined() ? reinterpret_cast<const T*>(tensor.const_data_ptr<typename Scalar<T>::type>()) : nullptr;
+}
+template <typename T>
+T* out(const at::Tensor& tensor) {
+  return tensor.defined() ? reinterpret_cast<T*>(tensor.mutable_data_ptr<typename Scalar<T>::type>()) : nullptr;
+}
+
+double widen(float value) { return value; }
+double widen(double value) { return value; }
+double widen(Bf16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float wide;
+  __builtin_memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+
+/// Calls `body(T{})` with the kernels' type of a tensor's values.
+template <typename Body>
+void withType(const at::Tensor& tensor, Body body) {
+  if (tensor.scalar_type() == at::kDouble) body(double{});
+  else if (tensor.scalar_type() == at::kFloat) body(float{});
+  else body(Bf16{});
+}
+
+template <typename A>
+std::vector<double> toDouble(const at::Tensor& tensor) {
+  const A* const values = tensor.const_data_ptr<A>();
+  return {values, values + tensor.numel()};
+}
+
+/// Mean and 1 / standard deviation of every segment's groups, [segments x groups each], float64.
+template <typename T>
+void statistics(const Layout& layout, const at::Tensor& x, double eps, double* mean, double* inverse, double* variance) {
+  using A = typename Coefficient<T>::type;
+  const auto& kernels = normalizeKernels<T>();
+  // Sums about a value of the channel itself: of numbers far from 0 the squares would leave no digits for the variance.
+  Coefficients<A> pivots(layout);
+  std::vector<double> pivot(static_cast<size_t>(layout.segments * layout.channels));
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t c = 0; c < layout.channels; c++) {
+      const double value = widen(in<T>(x)[s * layout.rows * layout.channels + c]);
+      pivot[static_cast<size_t>(s * layout.channels + c)] = std::isfinite(value) ? value : 0;
+      pivots.set(s, c, pivot[static_cast<size_t>(s * layout.channels + c)]);
+    }
+  const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
+  std::vector<double> first, second;
+  sumsBySegment(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
+    kernels.sums(in<T>(x) + row * wide, count, wide, pivots.of(row / rows), one, two);
+  });
+  const double n = static_cast<double>(layout.rows);
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t g = 0; g < layout.groups; g++) {
+      double sum = 0, squares = 0;
+      const int64_t begin = s * layout.channels + g * layout.groupSize();
+      for (int64_t i = begin; i < begin + layout.groupSize(); i++) sum += first[i] + n * pivot[i];
+      const double average = sum / layout.valuesOfGroup();
+      for (int64_t i = begin; i < begin + layout.groupSize(); i++) {
+        const double shift = pivot[i] - average;
+        squares += second[i] + 2 * first[i] * shift + n * shift * shift;
+      }
+      const double spread = squares / layout.valuesOfGroup();
+      const double positive = spread < 0 ? 0 : spread;  // NaN stays
+      mean[s * layout.groups + g] = average;
+      variance[s * layout.groups + g] = positive;
+      inverse[s * layout.groups + g] = 1 / std::sqrt(positive + eps);
+    }
+}
+
+template <typename T>
+void normalize(const Layout& layout, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+               const at::Tensor& residual, bool relu, const double* mean, const double* inverse, at::Tensor& y) {
+  using A = typename Coefficient<T>::type;
+  const auto w = toDouble<A>(weight), b = toDouble<A>(bias);
+  Coefficients<A> scale(layout), shift(layout);
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t c = 0; c < layout.channels; c++) {
+      const int64_t g = s * layout.groups + c / layout.groupSize();
+      scale.set(s, c, w[c] * inverse[g]);
+      shift.set(s, c, b[c] - mean[g] * w[c] * inverse[g]);
+    }
+  const int64_t wide = layout.channels * layout.fold();
+  forRows(layout, [&](int64_t segment, int64_t row, int64_t count) {
+    const T* const added = in<T>(residual);
+    normalizeKernels<T>().apply(in<T>(x) + row * wide, added ? added + row * wide : nullptr, out<T>(y) + row * wide, count, wide,
+                                scale.of(segment), shift.of(segment), relu);
+  });
+}
+
+/// What a backward pass computes; `dresidual` is undefined where there was no residual.
+struct Gradients {
+  at::Tensor dx, dresidual, dweight, dbias;
+};
+
+/// `y` is undefined where there was no ReLU. With `fixed` statistics (inference) they do not depend on x.
+template <typename T>
+Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& y, const at::Tensor& weight,
+                    const double* mean, const double* inverse, bool fixed, bool hasResidual) {
+  using A = typename Coefficient<T>::type;
+  const auto w = toDouble<A>(weight);
+  const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
+  Coefficients<A> pivots(layout);
+  std::vector<double> pivot(static_cast<size_t>(layout.segments * layout.channels));
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t c = 0; c < layout.channels; c++) {
+      pivots.set(s, c, mean[s * layout.groups + c / layout.groupSize()]);
+      // As it was rounded to.
+      pivot[static_cast<size_t>(s * layout.channels + c)] = pivots.of(s)[c];
+    }
+  std::vector<double> first, second;
+  const T* const cut = in<T>(y);
+  sumsBySegment(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
+    normalizeKernels<T>().gradientSums(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr, count, wide,
+                                       pivots.of(row / rows), one, two);
+  });
+
+  Gradients result;
+  result.dx = at::empty_like(x);
+  if (hasResidual) result.dresidual = at::empty_like(x);
+  result.dweight = at::empty_like(weight);
+  result.dbias = at::empty_like(weight);
+  std::vector<double> dw(w.size(), 0.0), db(w.size(), 0.0);
+  Coefficients<A> ofGradient(layout), ofInput(layout), constant(layout);
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t g = 0; g < layout.groups; g++) {
+      const double average = mean[s * layout.groups + g], inv = inverse[s * layout.groups + g];
+      double sum = 0, product = 0;  // of w * gradient, and of w * gradient * normalised input
+      for (int64_t c = g * layout.groupSize(); c < (g + 1) * layout.groupSize(); c++) {
+        const auto i = static_cast<size_t>(s * layout.channels + c);
+        const double centred = (second[i] + first[i] * (pivot[i] - average)) * inv;
+        dw[static_cast<size_t>(c)] += centred;
+        db[static_cast<size_t>(c)] += first[i];
+        sum += w[static_cast<size_t>(c)] * first[i];
+        product += w[static_cast<size_t>(c)] * centred;
+      }
+      const double ofX = fixed ? 0 : -inv * inv * product / layout.valuesOfGroup();
+      const double always = fixed ? 0 : -inv * sum / layout.valuesOfGroup() - ofX * average;
+      for (int64_t c = g * layout.groupSize(); c < (g + 1) * layout.groupSize(); c++) {
+        ofGradient.set(s, c, inv * w[static_cast<size_t>(c)]);
+        ofInput.set(s, c, ofX);
+        constant.set(s, c, always);
+      }
+    }
+  std::copy(dw.begin(), dw.end(), result.dweight.template mutable_data_ptr<A>());
+  std::copy(db.begin(), db.end(), result.dbias.template mutable_data_ptr<A>());
+  forRows(layout, [&](int64_t segment, int64_t row, int64_t count) {
+    T* const added = out<T>(result.dresidual);
+    normalizeKernels<T>().gradient(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr,
+                                   out<T>(result.dx) + row * wide, added ? added + row * wide : nullptr, count, wide,
+                                   ofGradient.of(segment), ofInput.of(segment), constant.of(segment));
+  });
+  return result;
+}
+
+at::Tensor channelsLast(const at::Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
+
+void checkParameter(const char* name, const at::Tensor& parameter, const at::Tensor& x) {
+  const auto type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  TORCH_CHECK(parameter.dim() == 1 && parameter.numel() == x.size(1) && parameter.is_contiguous() && parameter.device().is_cpu() &&
+                  parameter.scalar_type() == type && parameter.layout() == at::kStrided,
+              name, ": expected [", x.size(1), "] of ", type, " on the CPU, found ", parameter.sizes(), " of ", parameter.scalar_type());
+}
+
+void checkInput(const at::Tensor& x, const std::optional<at::Tensor>& residual) {
+  const auto type = x.scalar_type();
+  TORCH_CHECK(x.layout() == at::kStrided && x.device().is_cpu(), "input: expected a dense tensor on the CPU");
+  TORCH_CHECK(x.dim() == 4 && x.numel() > 0, "input: expected N x C x H x W with values in it, found ", x.sizes());
+  TORCH_CHECK(type == at::kDouble || type == at::kFloat || type == at::kBFloat16, "input: expected float64, float32 or bfloat16, found ", type);
+  if (residual)
+    TORCH_CHECK(residual->sizes() == x.sizes() && residual->scalar_type() == type && residual->device().is_cpu() && residual->layout() == at::kStrided,
+                "residual: expected ", x.sizes(), " of ", type, " as the input, found ", residual->sizes(), " of ", residual->scalar_type());
+}
+
+/// What both normalisations are differentiated as; `fixed` are batch norm's running statistics in inference.
+class Normalize : public torch::autograd::Function<Normalize> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& input, const Variable& weight, const Variable& bias,
+                          const std::optional<Variable>& residual, int64_t segments, int64_t groups, double eps, bool relu,
+                          const at::Tensor& statistics_, bool fixed) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    const at::Tensor x = channelsLast(input);
+    const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
+    const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
+    double* const mean = statistics_.mutable_data_ptr<double>();
+    double* const inverse = mean + segments * groups;
+    at::Tensor y = at::empty_like(x);
+    withType(x, [&]<typename T>(T) {
+      if (!fixed) statistics<T>(layout, x, eps, mean, inverse, mean + 2 * segments * groups);
+      normalize<T>(layout, x, weight, bias, added, relu, mean, inverse, y);
+    });
+    context->save_for_backward({x, weight, statistics_, relu ? y : at::Tensor()});
+    context->saved_data["segments"] = segments;
+    context->saved_data["groups"] = groups;
+    context->saved_data["fixed"] = fixed;
+    context->saved_data["residual"] = residual.has_value();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list outputs) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "fused normalisation has no second derivative; use aten's operators for it");
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &statistics_ = saved[2], &y = saved[3];
+    const int64_t segments = context->saved_data["segments"].toInt(), groups = context->saved_data["groups"].toInt();
+    const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
+    const double* const mean = statistics_.const_data_ptr<double>();
+    const at::Tensor dy = channelsLast(outputs[0].to(x.scalar_type()));
+    Gradients result;
+    withType(x, [&]<typename T>(T) {
+      result = gradients<T>(layout, x, dy, y, weight, mean, mean + segments * groups, context->saved_data["fixed"].toBool(),
+                            context->saved_data["residual"].toBool());
+    });
+    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}};
+  }
+};
+
+at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, at::Tensor& runningMean,
+                     at::Tensor& runningVar, const std::optional<at::Tensor>& residual, bool training, double momentum, double eps,
+                     bool relu) {
+  checkInput(input, residual);
+  checkParameter("weight", weight, input);
+  checkParameter("bias", bias, input);
+  checkParameter("running_mean", runningMean, input);
+  checkParameter("running_var", runningVar, input);
+  const int64_t channels = input.size(1);
+  const double values = static_cast<double>(input.numel() / channels);
+  TORCH_CHECK(!training || values > 1, "training needs more than one value a channel, found ", input.sizes());
+  const at::Tensor statistics_ = at::empty({3, 1, channels}, at::kDouble);
+  auto* const mean = statistics_.mutable_data_ptr<double>();
+  auto* const inverse = mean + channels;
+  const auto eachRunning = [&](auto body) {
+    if (runningMean.scalar_type() == at::kDouble) body(runningMean.mutable_data_ptr<double>(), runningVar.mutable_data_ptr<double>());
+    else body(runningMean.mutable_data_ptr<float>(), runningVar.mutable_data_ptr<float>());
+  };
+  if (!training)
+    eachRunning([&](const auto* average, const auto* variance) {
+      for (int64_t c = 0; c < channels; c++) {
+        mean[c] = average[c];
+        inverse[c] = 1 / std::sqrt(variance[c] + eps);
+      }
+    });
+  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training);
+  if (training)
+    eachRunning([&]<typename A>(A* average, A* variance) {
+      const double* const found = mean + 2 * channels;
+      for (int64_t c = 0; c < channels; c++) {
+        average[c] = static_cast<A>((1 - momentum) * average[c] + momentum * mean[c]);
+        variance[c] = static_cast<A>((1 - momentum) * variance[c] + momentum * found[c] * values / (values - 1));
+      }
+    });
+  return y;
+}
+
+at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& weight, const at::Tensor& bias,
+                     const std::optional<at::Tensor>& residual, double eps, bool relu) {
+  checkInput(input, residual);
+  checkParameter("weight", weight, input);
+  checkParameter("bias", bias, input);
+  TORCH_CHECK(groups > 0 && input.size(1) % groups == 0, "groups: expected a divisor of ", input.size(1), " channels, found ", groups);
+  const at::Tensor statistics_ = at::empty({3, input.size(0), groups}, at::kDouble);
+  return Normalize::apply(input, weight, bias, residual, input.size(0), groups, eps, relu, statistics_, false);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(aaunet, library) {
+  library.def(
+      "batch_norm(Tensor input, Tensor weight, Tensor bias, Tensor(a!) running_mean, Tensor(b!) running_var, Tensor? residual, "
+      "bool training, float momentum, float eps, bool relu) -> Tensor");
+  library.def("group_norm(Tensor input, int groups, Tensor weight, Tensor bias, Tensor? residual, float eps, bool relu) -> Tensor");
+}
+
+// With autograd in the kernel, and without it where nothing wants a gradient: Function::apply tells.
+TORCH_LIBRARY_IMPL(aaunet, CompositeImplicitAutograd, library) {
+  library.impl("batch_norm", batchNorm);
+  library.impl("group_norm", groupNorm);
+}
+
+}  // namespace aaunet
