@@ -28,6 +28,11 @@ export type { DicomDataset } from './dicom/dataset.js';
 export { dicomdirFiles } from './dicom/dicomdir.js';
 export { parseDicom } from './dicom/parse.js';
 export type { DicomFile } from './dicom/parse.js';
+export { decodeDicomSlice } from './dicom/pixels.js';
+export type { DecodedSlice } from './dicom/pixels.js';
+export { readDicomSeries } from './dicom/read.js';
+export type { DicomReadOptions, DicomVolume, NamedBytes, SkippedFile } from './dicom/read.js';
+export type { DicomElement } from './dicom/reader.js';
 export { placeSegmentation, readDicomSegmentation } from './dicom/segmentation-read.js';
 export type {
   DicomSegment,
@@ -35,15 +40,11 @@ export type {
   DicomSegmentFrame,
   PlacedSegmentation,
 } from './dicom/segmentation-read.js';
-export { decodeDicomSlice } from './dicom/pixels.js';
-export type { DecodedSlice } from './dicom/pixels.js';
-export { readDicomSeries } from './dicom/read.js';
-export type { DicomReadOptions, DicomVolume, NamedBytes, SkippedFile } from './dicom/read.js';
-export type { DicomElement } from './dicom/reader.js';
 export { describeSeries, groupDicomSeries } from './dicom/series.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
 export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';
+export type { PixelCodec } from './dicom/syntaxes.js';
 export { FINDING_CODES } from './dicom/finding-codes.js';
 export type { FindingCodes } from './dicom/finding-codes.js';
 export {
@@ -56,7 +57,6 @@ export { readSourceHeader } from './dicom/source-header.js';
 export type { SourceHeader } from './dicom/source-header.js';
 export { COMPREHENSIVE_3D_SR_STORAGE, writeStructuredReport } from './dicom/structured-report.js';
 export type { ReportedVolume } from './dicom/structured-report.js';
-export type { PixelCodec } from './dicom/syntaxes.js';
 export { uidFromSeed } from './dicom/uid.js';
 export { DicomVolumeBuilder } from './dicom/volume-builder.js';
 export { writeDicomSeries } from './dicom/write.js';

@@ -3,6 +3,7 @@ export {
   loadDicomSeries,
   readDicomFolder,
   readDicomZip,
+  readSliceFile,
   scanDicomFile,
   scanDicomFolder,
   scanDicomZip,

@@ -46,7 +46,11 @@ export class BatchRun {
       const numbered = `study-${String(index + 1).padStart(digits, '0')}`;
       const name = as ?? (names === 'number' ? numbered : outputName(input, taken));
       taken.add(name);
-      const fingerprint = await inputFingerprint(input, identity, settings);
+      const fingerprint = await inputFingerprint(input, identity, {
+        ...settings,
+        seriesUid: options.seriesUid,
+        repair: options.repair,
+      });
       const entry = earlier?.results.find((result) => result.name === name);
       if (resume && entry?.status === 'done' && entry.fingerprint === fingerprint) {
         run.manifest.results.push(entry);

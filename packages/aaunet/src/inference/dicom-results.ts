@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import {
@@ -12,6 +12,7 @@ import {
   type ResultSource,
   type Volume,
 } from '@aaunet/imaging';
+import { readSliceFile } from '@aaunet/imaging/node';
 
 import type { Problem, SegmentationReport } from './report.js';
 
@@ -24,7 +25,7 @@ export interface DicomOrigin {
 
 /** Reads what DICOM results take over from a series; undefined where its files cannot be read one by one. */
 export async function dicomOrigin(series: DicomSeries): Promise<DicomOrigin | undefined> {
-  const bytes = await readFile(series.slices[0]!.file).catch(() => undefined);
+  const bytes = await readSliceFile(series.slices[0]!).catch(() => undefined);
   if (bytes === undefined) return undefined;
   const header = readSourceHeader(bytes);
   const lossy = 'The source was lossily compressed; small or faint lesions may be lost or made up.';

@@ -60,7 +60,7 @@ export async function writeManifest(out: string, manifest: Manifest): Promise<vo
 export async function inputFingerprint(
   input: string,
   identity: ModelIdentity,
-  options: ManifestOptions,
+  options: ManifestOptions & { readonly seriesUid?: string | undefined; readonly repair?: boolean | undefined },
 ): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([SOFTWARE, identity.sha256 ?? '', options]));
   let files = 0;

@@ -29,6 +29,10 @@ export interface PredictRunOptions {
   readonly out: string;
   readonly onEvent?: ((event: PredictEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** DICOM series to read (Series Instance UID); where absent, the most suitable one. */
+  readonly seriesUid?: string | undefined;
+  /** Whether known faults of values are mended, which is reported either way; true where absent. */
+  readonly repair?: boolean | undefined;
   /** Also writes the types' probabilities, as NIfTI and for DICOM input as a fractional Segmentation. */
   readonly probabilities?: boolean | undefined;
   /** Recorded in the manifest; the engine must have been loaded with it. */
@@ -37,10 +41,6 @@ export interface PredictRunOptions {
   readonly names?: 'path' | 'number' | undefined;
   /** Leaves out inputs that the manifest in `out` says are done with these weights and options. */
   readonly resume?: boolean | undefined;
-  /** DICOM series to read (Series Instance UID); where absent, the most suitable one. */
-  readonly seriesUid?: string | undefined;
-  /** Whether known faults of values are mended, which is reported either way; true where absent. */
-  readonly repair?: boolean | undefined;
 }
 
 export interface PredictOptions extends PredictRunOptions, EngineOptions {

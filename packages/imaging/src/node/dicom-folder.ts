@@ -157,6 +157,11 @@ export async function loadDicomSeries(
   return builder.finish();
 }
 
+/** The whole file that a scanned slice came from, on disk or in a zip archive. */
+export async function readSliceFile(slice: DicomSlice): Promise<Uint8Array> {
+  return (await (sources.get(slice) ?? fileOnDisk(slice.file)).read()).bytes;
+}
+
 /** Chooses among what a scan has found and reads it; see {@link readDicomFolder}. */
 export async function loadChosenSeries(folder: DicomFolder, options: DicomReadOptions = {}): Promise<DicomVolume> {
   const choice = chooseDicomSeries(folder.series, folder.skipped, options);

@@ -11,14 +11,14 @@ interface PredictFlags {
   device?: string;
   batch?: number;
   threads?: number;
+  series?: string;
+  repair: boolean;
   flip?: true;
   probabilities?: true;
   names: 'path' | 'number';
   resume?: true;
   jobs?: number;
   as?: string;
-  series?: string;
-  repair: boolean;
 }
 
 /** The result as a table: a line an input, mL a type. */
@@ -69,10 +69,10 @@ export function addPredict(program: Command, context: CliContext): void {
     .option('--device <device>', 'cpu or cuda')
     .option('--batch <n>', 'slices at once', integerOf(1))
     .option('--threads <n>', 'CPU threads', integerOf(1))
-    .option('--flip', 'also look at mirrored slices and take the mean')
-    .option('--probabilities', 'also write the probability of every type')
     .option('--series <uid>', 'read this DICOM series (Series Instance UID)')
     .option('--no-repair', 'leave known faults of values (rescale intercept, padding) as they are')
+    .option('--flip', 'also look at mirrored slices and take the mean')
+    .option('--probabilities', 'also write the probability of every type')
     .addOption(
       new Option('--names <kind>', 'result folders named after the inputs, or numbered')
         .choices(['path', 'number'])
