@@ -79,10 +79,11 @@ Mean pooled Dice over ${evaluation.mean.pooled.n} types on ${evaluation.caseCoun
 
 Open these:
   ${file(join(PREDICTION, unseen, 'montage.png'))}  every slice with the lesions outlined
-  ${file(join(PREDICTION, unseen, 'report.json'))}  volumes in mL, geometry, warnings
+  ${file(join(PREDICTION, unseen, 'report.html'))}  volumes in mL, geometry, warnings on one page
   ${file(join(PREDICTION, unseen, 'segmentation.nii.gz'))}  the label map, for 3D Slicer or ITK-SNAP
+  ${file(join(PREDICTION, unseen, 'segmentation.dcm'))}  the same as a DICOM Segmentation, for a PACS or OHIF
   ${file(join(PREDICTION, unseen, 'volumes.csv'))}  the volumes as a table
-  ${file(join(RUN, 'evaluation.json'))}  all scores on unseen patients
+  ${file(join(RUN, 'evaluation.html'))}  all scores on unseen patients, with plots and pictures
   ${file(join(RUN, 'metrics.jsonl'))}  loss and validation of every step
   ${file(join(RUN, 'checkpoints/best.safetensors'))}  the trained weights
 The phantoms are synthetic, and so is what the network learned: research use only.
