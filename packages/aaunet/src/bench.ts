@@ -15,6 +15,7 @@ import {
 import { AdamW } from '@aaunet/torch/optim';
 
 import { focalLoss } from './losses/focal.js';
+import { median } from './metrics/median.js';
 import { buildModel } from './models/registry.js';
 
 export interface BenchOptions {
@@ -91,12 +92,12 @@ export function bench(options: BenchOptions = {}): BenchResult {
   };
   const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
   if (phase !== 'infer') {
-    result.train_s_per_image = median(times(steps, trainStep)) / batch;
+    result.train_s_per_image = median(times(steps, trainStep))! / batch;
     if (options.profile) result.train_profile = profile(trainStep);
   }
   network.eval();
   if (phase !== 'train') {
-    result.infer_s_per_image = median(times(steps, infer)) / batch;
+    result.infer_s_per_image = median(times(steps, infer))! / batch;
     if (options.profile) result.infer_profile = profile(infer);
   }
   result.peak_rss_gib = process.resourceUsage().maxRSS / 2 ** 20;
@@ -112,8 +113,4 @@ function times(steps: number, body: () => void): number[] {
     body();
     return Number(process.hrtime.bigint() - start) / 1e9;
   });
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

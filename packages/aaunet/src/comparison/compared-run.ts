@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { LabelName } from '@aaunet/imaging';
 
 import { evaluationSchema, type Evaluation } from '../metrics/evaluation-report.js';
+import { median } from '../metrics/median.js';
 import { summarizeModel } from '../models/registry.js';
 import { readJson } from '../schema-errors.js';
 import { readMetrics } from '../training/metrics-log.js';
@@ -41,14 +42,10 @@ export async function readComparedRun(run: string): Promise<ComparedRun> {
     batch: config.batch,
     precision: config.precision,
     device: config.device,
-    trainSecondsPerImage: median(steps.map(({ seconds }) => seconds / config.batch)),
+    trainSecondsPerImage: median(steps.map(({ seconds }) => seconds / config.batch)) ?? null,
     parameters,
     gflop,
   };
-}
-
-function median(values: readonly number[]): number | null {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
 }
 
 /** What two runs must share for their scores to stand in one table. */

@@ -14,9 +14,9 @@ import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
 import { TABLE_I, isModelName, MODEL_NAMES } from '../models/registry.js';
 import { readJson } from '../schema-errors.js';
-import { trainConfigSchema, type TrainConfig } from '../training/config.js';
+import { changedKeys, trainConfigSchema, type TrainConfig } from '../training/config.js';
 import { train, type TrainEvent } from '../training/train.js';
-import { readComparedRun } from './compared-run.js';
+import { readComparedRun, type ComparedRun } from './compared-run.js';
 import { compareRuns, type Comparison, type PaperFigures } from './comparison.js';
 import { renderFigure, type FigureSlice } from './figure.js';
 import { formatComparison, TABLE_FORMATS, type TableFormat } from './format.js';
@@ -78,7 +78,8 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
     throw new Error(`There is no network '${unknown}'; choose from ${MODEL_NAMES.join(', ')}.`);
   await keepConfig(out, config);
   const failed: { model: string; message: string }[] = [];
-  const finished: string[] = [];
+  const finished: ComparedRun[] = [];
+  let comparison: Comparison | undefined;
   for (const [index, model] of models.entries()) {
     if (stopped()) break;
     const run = join(out, model);
@@ -96,18 +97,22 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
         };
         await evaluateRun(run, { onProgress, signal });
       }
-      finished.push(model);
+      finished.push(await readComparedRun(run));
+      // Also half way: who looks in sees what there is.
+      comparison = await writeComparison(out, finished, paper);
     } catch (error) {
       if (stopped()) break;
       const message = error instanceof Error ? error.message : String(error);
       failed.push({ model, message });
       emit({ type: 'failed', model, message });
     }
-    // Also half way: who looks in sees what there is.
-    await writeComparison(out, finished, paper);
   }
-  const comparison = await writeComparison(out, finished, paper);
-  if (comparison && !stopped()) await writeFigure(out, config, finished);
+  if (comparison && !stopped())
+    await writeFigure(
+      out,
+      config,
+      comparison.networks.map(({ model }) => model),
+    );
   return { comparison, failed, interrupted: stopped() };
 }
 
@@ -118,25 +123,19 @@ async function keepConfig(out: string, config: TrainConfig): Promise<void> {
     await writeJsonAtomic(path, config);
     return;
   }
-  const free: readonly string[] = ['model', 'data', 'device', 'threads'];
   const before = await readJson(path, trainConfigSchema);
-  const changed = Object.entries(before).filter(
-    ([key, value]) => !free.includes(key) && JSON.stringify(value) !== JSON.stringify(config[key as keyof TrainConfig]),
-  );
+  const changed = changedKeys(before, config, ['model', 'data', 'device', 'threads']);
   if (changed.length > 0)
     throw new Error(
-      `${out} was begun with another ${changed.map(([key]) => key).join(', ')}; continue it without these options, or name another folder.`,
+      `${out} was begun with another ${changed.join(', ')}; continue it without these options, or name another folder.`,
     );
 }
 
 async function writeComparison(
   out: string,
-  models: readonly string[],
+  runs: readonly ComparedRun[],
   paper: PaperFigures | undefined,
-): Promise<Comparison | undefined> {
-  if (models.length === 0) return undefined;
-  const runs = [];
-  for (const model of models) runs.push(await readComparedRun(join(out, model)));
+): Promise<Comparison> {
   const comparison = compareRuns(runs, paper);
   for (const format of TABLE_FORMATS)
     await writeFileAtomic(join(out, FILE_OF[format]), `${formatComparison(comparison, format)}\n`);

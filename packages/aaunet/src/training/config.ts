@@ -121,6 +121,12 @@ export function resolveTrainConfig(
   return parseWith(trainConfigSchema, merge(file, flags), source);
 }
 
+/** Keys in which two configurations differ, without those in `free`. */
+export function changedKeys(before: TrainConfig, after: TrainConfig, free: readonly (keyof TrainConfig)[]): string[] {
+  const keys = Object.keys(before) as (keyof TrainConfig)[];
+  return keys.filter((key) => !free.includes(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+}
+
 /** Reads a configuration file and puts the command line's values over it (see `resolveTrainConfig`). */
 export async function readTrainConfig(path: string, flags: unknown = {}): Promise<TrainConfig> {
   return resolveTrainConfig(await readJsonValue(path), flags, path);

@@ -22,7 +22,7 @@ import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { classWeights } from './class-weights.js';
-import type { TrainConfig } from './config.js';
+import { changedKeys, type TrainConfig } from './config.js';
 import { MetricsLog } from './metrics-log.js';
 import { readRunConfig, startRun, writeModelFile } from './run-folder.js';
 
@@ -278,14 +278,10 @@ function scheduleOf({ cycle, learningRate }: TrainConfig, totalSteps: number): S
 
 /** A resumed training must be the one that was begun: only where it runs and where its files lie may change. */
 async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
-  const free: readonly string[] = ['data', 'device', 'threads', 'init'];
-  const before = Object.entries(await readRunConfig(run));
-  const changed = before.filter(
-    ([key, value]) => !free.includes(key) && JSON.stringify(value) !== JSON.stringify(config[key as keyof TrainConfig]),
-  );
+  const changed = changedKeys(await readRunConfig(run), config, ['data', 'device', 'threads', 'init']);
   if (changed.length > 0)
     throw new Error(
-      `${run} was begun with another ${changed.map(([key]) => key).join(', ')}; resume it without these options, or start anew with another --out.`,
+      `${run} was begun with another ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
     );
 }
 

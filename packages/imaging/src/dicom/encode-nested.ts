@@ -1,5 +1,5 @@
 import { ImagingError } from '../imaging-error.js';
-import { encodeAttributes, type DicomAttribute } from './encode.js';
+import { concatenate, encodeAttributes, encodeElement, type DicomAttribute } from './encode.js';
 import { EXPLICIT_LITTLE } from './syntaxes.js';
 import { uidFromSeed } from './uid.js';
 
@@ -16,8 +16,6 @@ export interface Code {
   readonly scheme: 'SCT' | 'DCM' | 'UCUM' | 'RFC5646';
   readonly meaning: string;
 }
-
-const LONG = new Set(['SQ', 'UT']);
 
 /** The attributes in the order of their tags, in explicit VR little endian, sequences with their lengths. */
 export function encodeNested(attributes: readonly NestedAttribute[]): Uint8Array {
@@ -63,19 +61,19 @@ export function encodeDicomFile(attributes: readonly NestedAttribute[]): Uint8Ar
 function encodeOne(attribute: NestedAttribute): Uint8Array {
   switch (attribute.vr) {
     case 'SQ':
-      return element(attribute.tag, 'SQ', concatenate(attribute.items.map(encodeItem)));
+      return encodeElement(attribute.tag, 'SQ', concatenate(attribute.items.map(encodeItem)));
     case 'AT': {
       const value = new Uint8Array(4);
       new DataView(value.buffer).setUint16(0, attribute.value >>> 16, true);
       new DataView(value.buffer).setUint16(2, attribute.value & 0xffff, true);
-      return element(attribute.tag, 'AT', value);
+      return encodeElement(attribute.tag, 'AT', value);
     }
     case 'ST':
     case 'LT':
     case 'UT': {
       const ascii = attribute.value.replaceAll(/[^\x20-\x7e\n\r]/g, '?');
       const limit = attribute.vr === 'ST' ? 1024 : 10240;
-      return element(
+      return encodeElement(
         attribute.tag,
         attribute.vr,
         Uint8Array.from(ascii.slice(0, limit), (character) => character.charCodeAt(0)),
@@ -94,30 +92,4 @@ function encodeItem(attributes: readonly NestedAttribute[]): Uint8Array {
   view.setUint16(2, 0xe000, true);
   view.setUint32(4, content.length, true);
   return concatenate([head, content]);
-}
-
-function element(tag: number, vr: string, value: Uint8Array): Uint8Array {
-  const isLong = LONG.has(vr);
-  const padded = value.length + (value.length % 2);
-  const out = new Uint8Array((isLong ? 12 : 8) + padded);
-  const view = new DataView(out.buffer);
-  view.setUint16(0, tag >>> 16, true);
-  view.setUint16(2, tag & 0xffff, true);
-  out[4] = vr.charCodeAt(0);
-  out[5] = vr.charCodeAt(1);
-  if (isLong) view.setUint32(8, padded, true);
-  else view.setUint16(6, padded, true);
-  out.set(value, isLong ? 12 : 8);
-  if (padded > value.length) out[out.length - 1] = 32;
-  return out;
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    out.set(part, offset);
-    offset += part.length;
-  }
-  return out;
 }

@@ -12,7 +12,15 @@ const LIMITS: Readonly<Record<string, number>> = { AE: 16, CS: 16, DS: 16, IS: 1
 
 /** The attributes in the order of their tags, in explicit VR little endian. */
 export function encodeAttributes(attributes: readonly DicomAttribute[]): Uint8Array {
-  const parts = [...attributes].sort((a, b) => a.tag - b.tag).map(encodeAttribute);
+  return concatenate(
+    [...attributes]
+      .sort((a, b) => a.tag - b.tag)
+      .map(({ tag, vr, value }) => encodeElement(tag, vr, encodeValue(vr, value))),
+  );
+}
+
+/** The parts one after another. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {
@@ -22,9 +30,14 @@ export function encodeAttributes(attributes: readonly DicomAttribute[]): Uint8Ar
   return out;
 }
 
-function encodeAttribute({ tag, vr, value }: DicomAttribute): Uint8Array {
-  const bytes = encodeValue(vr, value);
-  const long = vr === 'OB' || vr === 'OW';
+/** VRs whose length takes 32 bits. */
+const LONG = new Set(['OB', 'OW', 'SQ', 'UT']);
+/** VRs padded with a zero to an even length; texts are padded with a space. */
+const PADDED_WITH_ZERO = new Set(['OB', 'OW', 'UI']);
+
+/** One element in explicit VR little endian, its value encoded already. */
+export function encodeElement(tag: number, vr: string, bytes: Uint8Array): Uint8Array {
+  const long = LONG.has(vr);
   const padded = bytes.length + (bytes.length % 2);
   const out = new Uint8Array((long ? 12 : 8) + padded);
   const view = new DataView(out.buffer);
@@ -35,8 +48,7 @@ function encodeAttribute({ tag, vr, value }: DicomAttribute): Uint8Array {
   if (long) view.setUint32(8, padded, true);
   else view.setUint16(6, padded, true);
   out.set(bytes, long ? 12 : 8);
-  // Texts are padded with a space, UIDs and bytes with a zero.
-  if (padded > bytes.length) out[out.length - 1] = vr === 'UI' || long ? 0 : 32;
+  if (padded > bytes.length) out[out.length - 1] = PADDED_WITH_ZERO.has(vr) ? 0 : 32;
   return out;
 }
 
