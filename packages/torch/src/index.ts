@@ -35,3 +35,12 @@ export {
   type TensorOptions,
   type TypedArray,
 } from './tensor.js';
+export {
+  isTracedTensor,
+  tensorsOf,
+  trace,
+  type Trace,
+  type TracedArgument,
+  type TracedCall,
+  type TracedTensor,
+} from './trace.js';
