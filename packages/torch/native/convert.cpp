@@ -84,7 +84,17 @@ c10::IValue listToIValue(const Napi::Value& value, const Argument& argument, con
       return scalars;
     }
     case Kind::OptionalType: {
-      if (element.castRaw<c10::OptionalType>()->getElementType()->kind() != Kind::TensorType) break;
+      const auto inner = element.castRaw<c10::OptionalType>()->getElementType()->kind();
+      if (inner == Kind::NumberType) {
+        c10::impl::GenericList scalars(c10::OptionalType::create(c10::NumberType::get()));
+        const Napi::Array array = list(value, role, "an array of numbers and nulls");
+        for (uint32_t i = 0; i < array.Length(); i++) {
+          const Napi::Value item = array.Get(i);
+          scalars.push_back(absent(item) ? c10::IValue() : c10::IValue(toScalar(item, role)));
+        }
+        return scalars;
+      }
+      if (inner != Kind::TensorType) break;
       return readList<std::optional<at::Tensor>>(value, argument, "an array of Tensors and nulls", [&](const Napi::Value& v) {
         return absent(v) ? std::nullopt : std::optional<at::Tensor>(TensorHandle::unwrap(v, role));
       });

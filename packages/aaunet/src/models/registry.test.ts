@@ -14,7 +14,7 @@ import {
   saveTensors,
   tidy,
 } from '@aaunet/torch';
-import type { Layer } from '@aaunet/torch/nn';
+import { compile, type Layer } from '@aaunet/torch/nn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { focalLoss } from '../losses/focal.js';
@@ -107,6 +107,23 @@ describe.each(TESTED)('%s', (name) => {
         tidy(() => buffer.toArray().every(Number.isFinite)),
         key,
       ).toBe(true);
+  });
+
+  it('compiled for inference gives what the network gives, for any number of images, and leaves no tensor behind', () => {
+    network.eval();
+    const { tensors } = memoryStats();
+    {
+      using compiled = compile(network, [3, 64, 32], { precision: 'float32' });
+      using halved = compile(network, [3, 64, 32], { precision: 'bfloat16' });
+      for (const batch of [1, 3])
+        tidy(() => {
+          const image = randn([batch, 3, 64, 32]);
+          const expected = noGrad(() => network.forward(image)).toArray();
+          expect(largestDifference(compiled.forward(image).toArray(), expected)).toBeLessThan(3e-5 * largest(expected));
+          expect(largestDifference(halved.forward(image).toArray(), expected)).toBeLessThan(0.2 * largest(expected));
+        });
+    }
+    expect(memoryStats().tensors).toBe(tensors);
   });
 
   it('answers the same in inference mode however often it is asked, and whatever else is in the batch', () => {
