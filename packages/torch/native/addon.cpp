@@ -8,6 +8,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new std::shared_ptr<Environment>(std::make_shared<Environment>()));
   exports.Set("TensorHandle", TensorHandle::define(env));
   exportDispatch(env, exports);
+  exportDistributed(env, exports);
   exportAutograd(env, exports);
   exportProfile(env, exports);
   exportRuntime(env, exports);

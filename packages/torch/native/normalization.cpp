@@ -4,6 +4,7 @@
 // Both are one computation: rows of channels in segments (batch norm: one of all images; group norm: one for each image), whose
 // channels share statistics in groups (batch norm: every channel by itself).
 
+#include "distributed.h"
 #include "kernels/normalize.h"
 
 #include <ATen/Parallel.h>
@@ -179,6 +180,30 @@ void statistics(const Layout& layout, const at::Tensor& x, double eps, double* m
     }
 }
 
+/// Turns mean and variance of this process's `values` a channel into those of all processes'; returns all processes' values.
+double combineOverGroup(double values, double eps, std::vector<double> mean, std::vector<double> variance, double* means,
+                        double* inverses, double* variances) {
+  const size_t channels = mean.size();
+  std::vector<double> mine{values};
+  mine.insert(mine.end(), mean.begin(), mean.end());
+  mine.insert(mine.end(), variance.begin(), variance.end());
+  const auto all = gatherFromGroup(mine);
+  double total = 0;
+  for (const auto& row : all) total += row[0];
+  for (size_t c = 0; c < channels; c++) {
+    double average = 0, spread = 0;
+    for (const auto& row : all) average += row[0] / total * row[1 + c];
+    for (const auto& row : all) {
+      const double shift = row[1 + c] - average;
+      spread += row[0] / total * (row[1 + channels + c] + shift * shift);
+    }
+    means[c] = average;
+    variances[c] = spread;
+    inverses[c] = 1 / std::sqrt(spread + eps);
+  }
+  return total;
+}
+
 template <typename T>
 void normalize(const Layout& layout, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                const at::Tensor& residual, bool relu, const double* mean, const double* inverse, at::Tensor& y) {
@@ -204,10 +229,12 @@ struct Gradients {
   at::Tensor dx, dresidual, dweight, dbias;
 };
 
-/// `y` is undefined where there was no ReLU. With `fixed` statistics (inference) they do not depend on x.
+/// `y` is undefined where there was no ReLU. With `fixed` statistics (inference) they do not depend on x. `valuesOfGroup` have
+/// made them: with `synchronized` those of all processes.
 template <typename T>
 Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& y, const at::Tensor& weight,
-                    const double* mean, const double* inverse, bool fixed, bool hasResidual) {
+                    const double* mean, const double* inverse, bool fixed, bool hasResidual, double valuesOfGroup,
+                    bool synchronized) {
   using A = typename Coefficient<T>::type;
   const auto w = toDouble<A>(weight);
   const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
@@ -232,21 +259,29 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
   result.dweight = at::empty_like(weight);
   result.dbias = at::empty_like(weight);
   std::vector<double> dw(w.size(), 0.0), db(w.size(), 0.0);
+  // Of w * gradient, and of w * gradient * normalised input.
+  const auto groups = static_cast<size_t>(layout.segments * layout.groups);
+  std::vector<double> sums(2 * groups, 0.0);
+  for (int64_t s = 0; s < layout.segments; s++)
+    for (int64_t g = 0; g < layout.groups; g++) {
+      const auto at = static_cast<size_t>(s * layout.groups + g);
+      for (int64_t c = g * layout.groupSize(); c < (g + 1) * layout.groupSize(); c++) {
+        const auto i = static_cast<size_t>(s * layout.channels + c);
+        const double centred = (second[i] + first[i] * (pivot[i] - mean[at])) * inverse[at];
+        dw[static_cast<size_t>(c)] += centred;
+        db[static_cast<size_t>(c)] += first[i];
+        sums[at] += w[static_cast<size_t>(c)] * first[i];
+        sums[groups + at] += w[static_cast<size_t>(c)] * centred;
+      }
+    }
+  if (synchronized) sumOverGroup(sums);
   Coefficients<A> ofGradient(layout), ofInput(layout), constant(layout);
   for (int64_t s = 0; s < layout.segments; s++)
     for (int64_t g = 0; g < layout.groups; g++) {
-      const double average = mean[s * layout.groups + g], inv = inverse[s * layout.groups + g];
-      double sum = 0, product = 0;  // of w * gradient, and of w * gradient * normalised input
-      for (int64_t c = g * layout.groupSize(); c < (g + 1) * layout.groupSize(); c++) {
-        const auto i = static_cast<size_t>(s * layout.channels + c);
-        const double centred = (second[i] + first[i] * (pivot[i] - average)) * inv;
-        dw[static_cast<size_t>(c)] += centred;
-        db[static_cast<size_t>(c)] += first[i];
-        sum += w[static_cast<size_t>(c)] * first[i];
-        product += w[static_cast<size_t>(c)] * centred;
-      }
-      const double ofX = fixed ? 0 : -inv * inv * product / layout.valuesOfGroup();
-      const double always = fixed ? 0 : -inv * sum / layout.valuesOfGroup() - ofX * average;
+      const auto at = static_cast<size_t>(s * layout.groups + g);
+      const double average = mean[at], inv = inverse[at];
+      const double ofX = fixed ? 0 : -inv * inv * sums[groups + at] / valuesOfGroup;
+      const double always = fixed ? 0 : -inv * sums[at] / valuesOfGroup - ofX * average;
       for (int64_t c = g * layout.groupSize(); c < (g + 1) * layout.groupSize(); c++) {
         ofGradient.set(s, c, inv * w[static_cast<size_t>(c)]);
         ofInput.set(s, c, ofX);
@@ -288,16 +323,20 @@ class Normalize : public torch::autograd::Function<Normalize> {
  public:
   static Variable forward(AutogradContext* context, const Variable& input, const Variable& weight, const Variable& bias,
                           const std::optional<Variable>& residual, int64_t segments, int64_t groups, double eps, bool relu,
-                          const at::Tensor& statistics_, bool fixed) {
+                          const at::Tensor& statistics_, bool fixed, bool synchronized = false, double* total = nullptr) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input);
     const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
     const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
     double* const mean = statistics_.mutable_data_ptr<double>();
     double* const inverse = mean + segments * groups;
+    double* const variance = mean + 2 * segments * groups;
+    double values = layout.valuesOfGroup();
     at::Tensor y = at::empty_like(x);
     withType(x, [&]<typename T>(T) {
-      if (!fixed) statistics<T>(layout, x, eps, mean, inverse, mean + 2 * segments * groups);
+      if (!fixed) statistics<T>(layout, x, eps, mean, inverse, variance);
+      if (synchronized)
+        values = combineOverGroup(values, eps, {mean, mean + groups}, {variance, variance + groups}, mean, inverse, variance);
       normalize<T>(layout, x, weight, bias, added, relu, mean, inverse, y);
     });
     context->save_for_backward({x, weight, statistics_, relu ? y : at::Tensor()});
@@ -305,6 +344,9 @@ class Normalize : public torch::autograd::Function<Normalize> {
     context->saved_data["groups"] = groups;
     context->saved_data["fixed"] = fixed;
     context->saved_data["residual"] = residual.has_value();
+    context->saved_data["values"] = values;
+    context->saved_data["synchronized"] = synchronized;
+    if (total != nullptr) *total = values;
     return y;
   }
 
@@ -319,23 +361,25 @@ class Normalize : public torch::autograd::Function<Normalize> {
     Gradients result;
     withType(x, [&]<typename T>(T) {
       result = gradients<T>(layout, x, dy, y, weight, mean, mean + segments * groups, context->saved_data["fixed"].toBool(),
-                            context->saved_data["residual"].toBool());
+                            context->saved_data["residual"].toBool(), context->saved_data["values"].toDouble(),
+                            context->saved_data["synchronized"].toBool());
     });
-    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}};
+    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
 at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, at::Tensor& runningMean,
                      at::Tensor& runningVar, const std::optional<at::Tensor>& residual, bool training, double momentum, double eps,
-                     bool relu) {
+                     bool relu, bool synchronized) {
   checkInput(input, residual);
   checkParameter("weight", weight, input);
   checkParameter("bias", bias, input);
   checkParameter("running_mean", runningMean, input);
   checkParameter("running_var", runningVar, input);
   const int64_t channels = input.size(1);
-  const double values = static_cast<double>(input.numel() / channels);
-  TORCH_CHECK(!training || values > 1, "training needs more than one value a channel, found ", input.sizes());
+  double values = static_cast<double>(input.numel() / channels);  // with `synchronized` those of all processes, once known
+  const bool combined = synchronized && training && groupSize() > 1;
+  TORCH_CHECK(!training || combined || values > 1, "training needs more than one value a channel, found ", input.sizes());
   const at::Tensor statistics_ = at::empty({3, 1, channels}, at::kDouble);
   auto* const mean = statistics_.mutable_data_ptr<double>();
   auto* const inverse = mean + channels;
@@ -350,7 +394,7 @@ at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at
         inverse[c] = 1 / std::sqrt(variance[c] + eps);
       }
     });
-  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training);
+  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training, combined, &values);
   if (training)
     eachRunning([&]<typename A>(A* average, A* variance) {
       const double* const found = mean + 2 * channels;
@@ -377,7 +421,7 @@ at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& 
 TORCH_LIBRARY_FRAGMENT(aaunet, library) {
   library.def(
       "batch_norm(Tensor input, Tensor weight, Tensor bias, Tensor(a!) running_mean, Tensor(b!) running_var, Tensor? residual, "
-      "bool training, float momentum, float eps, bool relu) -> Tensor");
+      "bool training, float momentum, float eps, bool relu, bool synchronized=False) -> Tensor");
   library.def("group_norm(Tensor input, int groups, Tensor weight, Tensor bias, Tensor? residual, float eps, bool relu) -> Tensor");
 }
 

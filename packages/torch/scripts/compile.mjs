@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { run, say } from './progress.mjs';
 
 const require = createRequire(import.meta.url);
@@ -44,6 +45,8 @@ export function flagsFor(torch, compiler) {
     // Not node-addon-api's own include_dir: that one is relative to the working directory.
     path.dirname(require.resolve('node-addon-api')),
     require('node-api-headers').include_dir,
+    // LibTorch's c10d names Gloo's headers, which no wheel has.
+    fileURLToPath(new URL('../native/gloo', import.meta.url)),
     include,
     path.join(include, 'torch/csrc/api/include'),
     ...(torch.cuda ? cudaIncludes(torch.libtorch) : []),
@@ -64,7 +67,7 @@ export function flagsFor(torch, compiler) {
       '-DNODE_ADDON_API_CPP_EXCEPTIONS_ALL',
       // A worker that is being terminated can throw no more; without this its last error would end the process.
       '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
-      ...(torch.cuda ? ['-DAAUNET_CUDA=1'] : []),
+      ...(torch.cuda ? ['-DAAUNET_CUDA=1', ...(hasNccl(system) ? ['-DAAUNET_NCCL=1'] : [])] : []),
       ...system.flatMap((folder) => ['-isystem', folder]),
     ],
     link: [
@@ -79,6 +82,11 @@ export function flagsFor(torch, compiler) {
       ...['-Xlinker', '-rpath', '-Xlinker', lib],
     ],
   };
+}
+
+/** A CUDA LibTorch talks to other devices by NCCL; its header lies in a wheel of its own. */
+function hasNccl(folders) {
+  return folders.some((folder) => fs.existsSync(path.join(folder, 'nccl.h')));
 }
 
 function cudaIncludes(libtorch) {

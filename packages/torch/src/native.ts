@@ -50,6 +50,23 @@ interface NativeAddon {
   rngState(device: string): Tensor;
   setRngState(device: string, state: Tensor): void;
   info(): NativeInfo;
+  joinGroup(options: {
+    rank: number;
+    size: number;
+    host: string;
+    port: number;
+    timeoutMs: number;
+    cuda: boolean;
+  }): void;
+  leaveGroup(): void;
+  storeSet(key: string, value: string): void;
+  storeGet(key: string): string | null;
+  allReduce(tensor: Tensor): void;
+  broadcast(tensor: Tensor, root: number): void;
+  barrier(): void;
+  makeReducer(names: string[], parameters: Tensor[], bucketBytes: number): number;
+  prepareReducer(reducer: number): void;
+  dropReducer(reducer: number): void;
 }
 
 /** What a profile says of one operator. */

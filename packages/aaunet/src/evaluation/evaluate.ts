@@ -39,7 +39,11 @@ export function chosenCheckpoint(run: string): CheckpointName {
 export function loadRunNetwork(run: string, config: TrainConfig): Layer {
   const network = withoutInitialisation(() => buildModel(config.model)).eval();
   loadWeights(checkpointPath(run, chosenCheckpoint(run)), network);
-  return network.to({ device: config.device, memoryFormat: 'channels_last' });
+  return network.to({
+    device: config.device,
+    memoryFormat: 'channels_last',
+    ...(config.precision === 'fp64' && { dtype: 'float64' }),
+  });
 }
 
 /** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json and evaluation.html. */

@@ -4,7 +4,7 @@ import type { Layer } from '@aaunet/torch/nn';
 
 import { windowed } from '../transforms/window.js';
 
-export type Precision = 'bf16' | 'fp32';
+export type Precision = 'bf16' | 'fp32' | 'fp64';
 
 /** The network in the precision asked for; operators that need float32 stay in it. */
 export function mixedPrecision<R>(device: string, precision: Precision, body: () => R): R {
@@ -62,7 +62,8 @@ function withoutUnmarked(probabilities: Tensor, unmarked: readonly number[]): Te
 export function segmentProbabilities(network: Layer, hu: Tensor, settings: SegmentSettings, flip = false): Tensor {
   return tidy(() =>
     noGrad(() => {
-      const image = windowed(hu.to({ device: settings.device }), settings.window);
+      const scaled = windowed(hu.to({ device: settings.device }), settings.window);
+      const image = settings.precision === 'fp64' ? scaled.to('float64') : scaled;
       const given = (input: Tensor): Tensor => {
         const logits = mixedPrecision(settings.device, settings.precision, () =>
           network.forward(input.contiguous('channels_last')),
@@ -86,7 +87,8 @@ export function segmentProbabilities(network: Layer, hu: Tensor, settings: Segme
 export function segmentSlices(network: Layer, hu: Tensor, options: SegmentSettings): Tensor {
   return tidy(() =>
     noGrad(() => {
-      const image = windowed(hu.to({ device: options.device }), options.window).contiguous('channels_last');
+      const scaled = windowed(hu.to({ device: options.device }), options.window).contiguous('channels_last');
+      const image = options.precision === 'fp64' ? scaled.to('float64') : scaled;
       const logits = mixedPrecision(options.device, options.precision, () => network.forward(image));
       return likeliestClass(logits, options.unmarked).to('uint8').cpu().contiguous();
     }),

@@ -78,14 +78,15 @@ export interface Criterion extends Disposable {
 export function focalCriterion(
   annotation: Annotation,
   weights: readonly number[],
-  options: { readonly gamma: number; readonly device: string },
+  options: { readonly gamma: number; readonly device: string; readonly dtype?: 'float32' | 'float64' },
 ): Criterion {
-  const { gamma, device } = options;
+  const { gamma, device, dtype = 'float32' } = options;
   const candidates = candidateClasses(annotation);
   const isComplete = candidates.background.length === 1 && !annotation.hasUnknown;
   const unknown = candidates.unknown.reduce((sum, id) => sum + weights[id]! / candidates.unknown.length, 0);
   const values = isComplete ? weights : [...weights.slice(0, CLASS_COUNT), unknown];
-  const kept = keep(fromTypedArray(Float32Array.from(values), [values.length], { device }));
+  const exact = dtype === 'float64' ? Float64Array.from(values) : Float32Array.from(values);
+  const kept = keep(fromTypedArray(exact, [values.length], { device }));
   return {
     of: (logits, target) =>
       isComplete ? focalLoss(logits, target, kept, gamma) : partialFocalLoss(logits, target, kept, candidates, gamma),

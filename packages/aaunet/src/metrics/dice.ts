@@ -85,6 +85,26 @@ function meanOf(values: readonly number[]): CountedScore {
   return { dice: known.reduce((sum, value) => sum + value, 0) / known.length, n: known.length };
 }
 
+/**
+ * Dice of every annotated type from pooled voxels, and their mean.
+ *
+ * @param confusion voxel counts, truth x prediction, row by row: what several accumulators counted may be added up
+ */
+export function pooledDice(
+  confusion: readonly number[],
+  annotated: readonly string[],
+): { mean: number; dice: Record<string, number | null> } {
+  const counts = Float64Array.from(confusion);
+  const scores = LABELS.map(({ id, name }) => ({
+    name,
+    dice: annotated.includes(name) ? diceOf(overlapOf(counts, id), 'nan') : NaN,
+  }));
+  return {
+    mean: meanOf(scores.map(({ dice }) => dice)).dice,
+    dice: Object.fromEntries(scores.map(({ name, dice }) => [name, Number.isNaN(dice) ? null : dice])),
+  };
+}
+
 /** Sum and number of scores: a mean that needs no list. */
 class RunningMean {
   private sum = 0;

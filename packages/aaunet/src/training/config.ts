@@ -13,7 +13,7 @@ const range = z.tuple([z.number(), z.number()]).refine(([low, high]) => low <= h
  * A complete training configuration: it alone repeats a run. Defaults are the paper's where the paper gives them
  * (AdamW, cyclic learning rate, focal loss with gamma 2, 512x512, three slices), ours elsewhere.
  */
-export const trainConfigSchema = z.strictObject({
+const trainConfigShape = z.strictObject({
   model: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]*$/, 'expected a model name as "aaunet models" lists them')
@@ -22,7 +22,12 @@ export const trainConfigSchema = z.strictObject({
   data: z.string().min(1),
   /** In-plane size in pixels of the network's input; a multiple of 32. */
   size: z.int().min(32).max(1024).multipleOf(32).default(512),
+  /** Slices of a step, all processes together. */
   batch: z.int().min(1).max(1024).default(8),
+  /** Passes that a step's batch is cut into, one after another: their gradients add up, with the memory of one. */
+  accumulate: z.int().min(1).max(1024).default(1),
+  /** Whether batch norm's statistics are those of all processes' slices. */
+  syncBatchNorm: z.boolean().default(true),
   epochs: z.int().min(1).default(100),
   /** Ends the training after so many steps, whatever `epochs` says; null: no limit. */
   maxSteps: z.int().min(1).nullable().default(null),
@@ -48,7 +53,8 @@ export const trainConfigSchema = z.strictObject({
   }),
   /** Largest gradient norm; null: no clipping. */
   clipNorm: positive.nullable().default(1),
-  precision: z.enum(['bf16', 'fp32']).default('bf16'),
+  /** fp64 is for comparing runs digit by digit. */
+  precision: z.enum(['bf16', 'fp32', 'fp64']).default('bf16'),
   loss: section({ focalGamma: z.number().min(0).default(2) }),
   /** Weights of the types are inverse to the root of their pixel counts, the median type's 1, capped; the background's is fixed. */
   classWeights: section({
@@ -90,6 +96,12 @@ export const trainConfigSchema = z.strictObject({
     .default('cpu'),
   /** CPU threads; null: LibTorch's own choice. */
   threads: z.int().min(1).nullable().default(null),
+});
+
+/** The shape, and what must fit together in it. */
+export const trainConfigSchema = trainConfigShape.refine(({ batch, accumulate }) => batch % accumulate === 0, {
+  path: ['accumulate'],
+  message: 'expected a divisor of "batch"',
 });
 
 export type TrainConfig = z.output<typeof trainConfigSchema>;

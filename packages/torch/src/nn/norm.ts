@@ -1,7 +1,7 @@
 import { noGrad } from '../autograd.js';
 import { aten, operator } from '../operators.js';
 import { tidy } from '../scope.js';
-import { ones, zeros, type Tensor } from '../tensor.js';
+import { full, ones, zeros, type Tensor } from '../tensor.js';
 import { buffer, Layer, parameter } from './module.js';
 
 /** Whether the kernels of `native/normalization.cpp` take a tensor; the others go through LibTorch's operators. */
@@ -27,6 +27,8 @@ export class BatchNorm2d extends Layer {
   readonly num_batches_tracked: Tensor;
   readonly eps: number;
   readonly momentum: number;
+  /** Whether the statistics are those of all processes of the group (see `synchronizeBatchNorm`). */
+  synchronized = false;
 
   constructor(
     readonly channels: number,
@@ -52,22 +54,43 @@ export class BatchNorm2d extends Layer {
 
   private normalize(input: Tensor, residual: Tensor | null, relu: boolean): Tensor {
     if (this.training) {
-      if (input.numel <= this.channels)
+      if (input.numel <= this.channels && !this.synchronized)
         throw new RangeError(
           `BatchNorm2d: training needs more than one value a channel, got [${input.shape.join(', ')}]; use a batch of at least 2.`,
         );
       noGrad(() => this.num_batches_tracked.add_(1));
     }
-    const { weight, bias, running_mean, running_var, training, momentum, eps } = this;
+    const { weight, bias, running_mean, running_var, training, momentum, eps, synchronized } = this;
     if (hasKernel(input))
       return operator('aaunet::batch_norm')(
-        ...[input, weight, bias, running_mean, running_var, residual, training, momentum, eps, relu],
+        ...[input, weight, bias, running_mean, running_var, residual, training, momentum, eps, relu, synchronized],
       ) as Tensor;
     return tidy(() => {
-      const output = aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
+      const output =
+        synchronized && training
+          ? this.normalizeOverGroup(input)
+          : aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
       if (residual) output.add_(residual);
       return relu ? aten.relu_(output) : output;
     });
+  }
+
+  /** With the kernel's formula in LibTorch's operators: what takes no kernel is on a CUDA device or in another layout. */
+  private normalizeOverGroup(input: Tensor): Tensor {
+    const column = (values: Tensor): Tensor => values.reshape(1, this.channels, 1, 1);
+    const wide = input.dtype === 'float64' ? input : input.to('float32');
+    const sumOf = operator('aaunet::group_sum') as (values: Tensor) => Tensor;
+    const local = input.numel / this.channels;
+    const values = noGrad(() => Number(sumOf(full([], local, { dtype: 'float64', device: input.device })).item()));
+    const mean = sumOf(wide.sum([0, 2, 3])).mul(1 / values);
+    const centred = wide.sub(column(mean));
+    const variance = sumOf(centred.pow(2).sum([0, 2, 3])).mul(1 / values);
+    noGrad(() => {
+      this.running_mean.mul_(1 - this.momentum).add_(mean.mul(this.momentum));
+      this.running_var.mul_(1 - this.momentum).add_(variance.mul((this.momentum * values) / (values - 1)));
+    });
+    const scale = variance.add(this.eps).pow(-0.5).mul(this.weight);
+    return centred.mul(column(scale)).add(column(this.bias)).to(input.dtype);
   }
 }
 

@@ -5,6 +5,7 @@ import { type TrainConfig, readTrainConfig, resolveTrainConfig } from '../../tra
 import type { TrainEvent } from '../../training/train.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
 import { InterruptedError, UsageError } from '../errors.js';
+import { endWith, endWithLauncher, isLaunched, launch, withoutNproc } from '../launch.js';
 import { Progress } from '../progress.js';
 
 export interface TrainFlags {
@@ -18,6 +19,7 @@ export interface TrainFlags {
   device?: string;
   precision?: string;
   threads?: number;
+  nproc?: number;
   resume?: true;
   init?: string;
   seed?: number;
@@ -132,18 +134,39 @@ export function addTrain(program: Command, context: CliContext): void {
     .requiredOption('--out <run>', 'run folder')
     .option('--model <name>', 'network, see "aaunet models" (default: rsu-sc)');
   addTrainOptions(command)
+    .option(
+      '--nproc <n>',
+      'processes that train together, one a device; without it those of torchrun, Slurm or Kubeflow join',
+      integerOf(1),
+    )
     .option('--resume', "continue from the run's last checkpoint")
     .option(
       '--init <weights>',
       'start from these weights: a .safetensors or .pth file, or a name such as timm/resnest50d.in1k',
     )
-    .addHelpText('after', '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10')
+    .addHelpText(
+      'after',
+      '\nExample:\n  aaunet train phantoms --out runs/first --size 128 --batch 8 --epochs 10' +
+        '\n  aaunet train phantoms --out runs/second --device cuda --nproc 4',
+    )
     .action(async (data: string, flags: TrainFlags) => {
       const config = await configFromFlags(data, flags);
+      if (flags.nproc !== undefined && flags.nproc > 1) {
+        const { nproc: processes } = flags;
+        const args = withoutNproc(process.argv.slice(1));
+        await interruptible(context, (signal) => launch({ processes, args, signal }));
+        return;
+      }
+      // Asked for by number, one is one, whatever the environment says.
+      if (flags.nproc === 1)
+        for (const name of ['RANK', 'WORLD_SIZE', 'SLURM_PROCID']) Reflect.deleteProperty(process.env, name);
+      const launched = isLaunched();
+      if (launched) endWithLauncher();
       const { train } = await import('../../training/train.js');
       const shown = new TrainProgress(context);
       try {
-        const result = await interruptible(context, (signal) =>
+        const quiet = { ...context, stderr: { write: () => true } };
+        const result = await interruptible(launched ? quiet : context, (signal) =>
           train(config, {
             run: flags.out,
             resume: flags.resume ?? false,
@@ -159,11 +182,13 @@ export function addTrain(program: Command, context: CliContext): void {
           );
         }
         shown.finish();
+        if (!result.isFirst) return;
         print(context, `run: ${result.run}`);
         print(context, `steps: ${result.steps}`);
         print(context, `best validation Dice: ${Number.isNaN(result.bestDice) ? 'none' : result.bestDice.toFixed(4)}`);
       } catch (error) {
         shown.abandon();
+        if (launched) await endWith(error);
         throw error;
       }
     });

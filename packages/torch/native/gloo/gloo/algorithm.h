@@ -1,0 +1,2 @@
+// LibTorch is linked with Gloo but ships none of its headers: what c10d/ProcessGroupGloo.hpp names of it is declared here.
+#pragma once

@@ -1,0 +1,14 @@
+// LibTorch is linked with Gloo but ships none of its headers: what c10d/ProcessGroupGloo.hpp names of it is declared here.
+#pragma once
+
+#include <chrono>
+
+namespace gloo {
+
+class Context {
+ public:
+  std::chrono::milliseconds getTimeout() const;
+  void setTimeout(std::chrono::milliseconds timeout);
+};
+
+}  // namespace gloo
