@@ -200,6 +200,7 @@ function setWindow(window: HuWindow): void {
 
 async function take(reading: Promise<Study>): Promise<void> {
   const study = await reading;
+  performance.mark('aaunet-read');
   state.study = study;
   state.editor = new LabelEditor(study.scan);
   state.done.clear();

@@ -85,16 +85,18 @@ export class Stage {
     for (const volume of [...this.#nv.volumes]) this.#nv.removeVolume(volume);
     this.#scan = scan;
     const { center, width } = this.#window;
+    const nifti = writeNifti(toRas(scan));
+    // With a range in the header NiiVue need not look for one in all voxels (NIfTI's cal_max and cal_min).
+    const header = new DataView(nifti.buffer);
+    header.setFloat32(124, center + width / 2, true);
+    header.setFloat32(128, center - width / 2, true);
     const image = await NVImage.loadFromFile({
-      file: new File([writeNifti(toRas(scan))], 'scan.nii'),
+      file: new File([nifti], 'scan.nii'),
       colormap: 'gray',
-      cal_min: center - width / 2,
-      cal_max: center + width / 2,
-      trustCalMinMax: false,
+      trustCalMinMax: true,
     });
     this.#nv.addVolume(image);
     this.#nv.createEmptyDrawing();
-    this.setWindow(this.#window);
     this.setSlice(Math.floor(scan.slices / 2));
   }
 
@@ -132,7 +134,9 @@ export class Stage {
     }
     this.#nv.drawOpacity = opacity;
     this.#nv.drawRimOpacity = Math.min(1, opacity + 0.35);
-    if (this.#scan !== undefined) this.#nv.updateGLVolume();
+    if (this.#scan === undefined) return;
+    this.#nv.refreshColormaps();
+    this.redraw();
   }
 
   /** Takes over the labels of these slices (canonical order). */

@@ -205,8 +205,7 @@ describe.skipIf(!isReady)('the viewer in Chromium', () => {
   });
 
   it('asked nobody but its own server, and works without it once loaded', async () => {
-    await page.evaluate('navigator.serviceWorker.ready');
-    await page.waitForFunction('navigator.serviceWorker.controller !== null');
+    await page.evaluate('navigator.serviceWorker.ready.then(() => undefined)');
     await page.reload();
     await page.getByText('Network pointwise ready.').waitFor();
     await server.close();
