@@ -174,6 +174,25 @@ describe.skipIf(!isReady)('the viewer in Chromium', () => {
     expect(report).not.toMatch(/PHANTOM\^|src="(?!data:)/);
   }, 120_000);
 
+  it('runs the network through WebGPU where there is an adapter, with the same result', async () => {
+    const gpu = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+    await using other = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [...gpu, '--enable-unsafe-swiftshader'],
+    });
+    const second = await other.newPage();
+    await second.goto(server.url);
+    await second.getByText('Network pointwise ready.').waitFor();
+    expect(await second.locator('#model-text').textContent()).toContain('on WebGPU');
+    await second.setInputFiles('#folder-input', join(folder, 'study'));
+    await second.getByText('slices open.').waitFor();
+    await second.click('#run');
+    await second.getByText('Done:').waitFor({ timeout: 60_000 });
+    const cells = '#findings tbody tr td:nth-child(2)';
+    await page.keyboard.press('Control+z');
+    expect(await second.locator(cells).allTextContents()).toEqual(await page.locator(cells).allTextContents());
+  }, 90_000);
+
   it('works with the keyboard alone', async () => {
     await page.locator('#canvas').focus();
     await page.keyboard.press('l');
