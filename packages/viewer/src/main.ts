@@ -354,8 +354,7 @@ function bindActions(): void {
   button('save-report').addEventListener('click', () => {
     const { study, editor, model } = state;
     if (!study || !editor) return;
-    stage.redraw();
-    const picture = stage.canvas.toDataURL('image/png');
+    const picture = stage.picture();
     save(
       'report.html',
       reportPage(study, editor, model?.info, [RESEARCH, ...warnings()], state.isEdited, picture),

@@ -41,6 +41,7 @@ export class Stage {
   #layout: Layout = 'axial';
   #window: HuWindow = { center: 40, width: 80 };
   #frame = 0;
+  #next = 0;
   onSlice: (slice: number) => void = () => undefined;
   onWindow: (window: HuWindow) => void = () => undefined;
 
@@ -162,7 +163,17 @@ export class Stage {
     return [this.#scan.columns - 1 - i!, this.#scan.rows - 1 - j!, k!];
   }
 
+  /** Draws at the next frame: many changes within one cost one drawing. */
   redraw(): void {
+    cancelAnimationFrame(this.#next);
+    this.#next = requestAnimationFrame(() => {
+      this.#nv.drawScene();
+    });
+  }
+
+  /** What is on view as a data URL of a PNG. */
+  picture(): string {
     this.#nv.drawScene();
+    return this.canvas.toDataURL('image/png');
   }
 }

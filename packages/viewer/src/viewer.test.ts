@@ -161,6 +161,13 @@ describe.skipIf(!isReady)('the viewer in Chromium', () => {
     const edited = await savedLabels();
     const painted = edited.data.filter((label) => label === 7).length;
     expect(painted).toBeGreaterThan(20);
+    // Where the pointer was: the middle of the picture is the middle of the slice on view.
+    const first = toCanonical(edited).volume.data.indexOf(7);
+    const { rows, columns, slices } = volume;
+    expect(Math.floor(first / (rows * columns))).toBe(Math.floor(slices / 2));
+    expect(Math.abs((Math.floor(first / columns) % rows) - rows / 2)).toBeLessThan(7);
+    expect((first % columns) - columns / 2).toBeGreaterThan(-5);
+    expect((first % columns) - columns / 2).toBeLessThan(16);
     const segmentation = readDicomSegmentation(await saved('#save-seg'));
     expect(segmentation.segments).toHaveLength(7);
     await page.keyboard.press('Control+z');
