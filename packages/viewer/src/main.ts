@@ -68,6 +68,8 @@ function warnings(): string[] {
 
 function showFindings(): void {
   const { editor, model, hidden } = state;
+  // Before anyone has looked, 0 mL would be a finding that nobody made.
+  const isAssessed = editor !== undefined && (state.done.size > 0 || state.isEdited);
   const body = box('findings').querySelector('tbody')!;
   if (body.childElementCount === 0) body.append(...LABELS.map(findingRow));
   let total = 0;
@@ -79,13 +81,13 @@ function showFindings(): void {
     row.classList.toggle('none', volume === 0);
     row.querySelector('input')!.checked = !hidden.has(id);
     const unknown = model !== undefined && !model.info.annotated.includes(name);
-    row.cells[1]!.textContent = volume === 0 && unknown ? 'not assessed' : editor ? ml(volume) : '–';
+    row.cells[1]!.textContent = volume === 0 && unknown ? 'not assessed' : isAssessed ? ml(volume) : '–';
     const jump = row.querySelector('button')!;
     jump.hidden = slice === undefined;
     jump.textContent = slice === undefined ? '' : String(slice + 1);
     jump.setAttribute('aria-label', `Go to slice ${(slice ?? 0) + 1} with most ${name}`);
   }
-  box('total').textContent = editor ? `${ml(total)} mL in all` : '';
+  box('total').textContent = isAssessed ? `${ml(total)} mL in all` : '';
 }
 
 function findingRow({ id, name, title, color }: (typeof LABELS)[number]): HTMLTableRowElement {
