@@ -31,6 +31,9 @@ export default tseslint.config(
         clearInterval: 'readonly',
         AbortController: 'readonly',
         AbortSignal: 'readonly',
+        // Of the viewer's service worker.
+        self: 'readonly',
+        caches: 'readonly',
       },
     },
   },

@@ -34,6 +34,8 @@ export type { Evaluation, EvaluationContext } from './metrics/evaluation-report.
 export { readTrainConfig, resolveTrainConfig, trainConfigSchema } from './training/config.js';
 export type { TrainConfig, TrainConfigInput } from './training/config.js';
 export { doctor, type DoctorCheck } from './doctor.js';
+export { serve } from './server/serve.js';
+export type { ServeOptions, ViewerServer } from './server/serve.js';
 export { generatePhantom } from './phantom/phantom.js';
 export type { Phantom, PhantomOptions } from './phantom/phantom.js';
 export { formatStatistics, phantomStatistics } from './phantom/statistics.js';

@@ -40,6 +40,8 @@ export type {
   DicomSegmentFrame,
   PlacedSegmentation,
 } from './dicom/segmentation-read.js';
+export { loadChosenSeries, readScannedFile } from './dicom/scan.js';
+export type { DicomFolder, FileSource } from './dicom/scan.js';
 export { describeSeries, groupDicomSeries } from './dicom/series.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
@@ -65,6 +67,8 @@ export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
 export { CLASS_COUNT, LABELS, labelById, labelByName } from './labels.js';
 export type { Label, LabelName } from './labels.js';
+export { likeliestLabels } from './likeliest-labels.js';
+export type { LogitShape } from './likeliest-labels.js';
 export { labelVolumesMl, valueRange } from './measure.js';
 export type { ValueRange } from './measure.js';
 export type { NiftiImage, NiftiReadOptions } from './nifti/assembler.js';
@@ -72,6 +76,8 @@ export type { NiftiHeader, NiftiProblem, NiftiProblemCode, NiftiType } from './n
 export { isGzip, readNifti, readNiftiPair } from './nifti/read.js';
 export { writeNifti, writeNiftiGz } from './nifti/write.js';
 export type { NiftiWriteOptions } from './nifti/write.js';
+export { readBlobs } from './read-blobs.js';
+export type { BlobStudy, NamedBlob } from './read-blobs.js';
 export { resizeLabelMap, resizeLabelSlice, resizeSlice, resizeVolume, restoreLabelMap } from './resample.js';
 export type { PlaneSize } from './resample.js';
 export { sha256, toHex } from './sha256.js';

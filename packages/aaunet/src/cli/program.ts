@@ -8,6 +8,7 @@ import { addInspect } from './commands/inspect.js';
 import { addModels } from './commands/models.js';
 import { addPredict } from './commands/predict.js';
 import { addReproduce } from './commands/reproduce.js';
+import { addServe } from './commands/serve.js';
 import { addSynth } from './commands/synth.js';
 import { addTable } from './commands/table.js';
 import { addTrain } from './commands/train.js';
@@ -28,7 +29,7 @@ function buildProgram(context: CliContext): Command {
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
   for (const add of [
     ...[addSynth, addImport, addTrain, addEvaluate, addTable, addReproduce],
-    ...[addInspect, addPredict, addModels, addBench, addDoctor],
+    ...[addInspect, addPredict, addServe, addModels, addBench, addDoctor],
   ])
     add(program, context);
   // Also after the command's name, where people put it.

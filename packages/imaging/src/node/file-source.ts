@@ -1,15 +1,8 @@
 import { open } from 'node:fs/promises';
 
+import type { FileSource } from '../dicom/scan.js';
 import { ImagingError } from '../imaging-error.js';
 import { openZip, type RandomAccess } from '../zip.js';
-
-/** A file that is read when it is needed: on disk or in a zip archive. */
-export interface FileSource {
-  /** Its path; of a file in an archive the archive's path, `!` and its name in there. */
-  readonly name: string;
-  /** The first `limit` bytes, or all of it, and the size of the whole; in `room` where they fit. */
-  readonly read: (limit?: number, room?: ArrayBuffer) => Promise<{ readonly bytes: Uint8Array; readonly size: number }>;
-}
 
 /** An enhanced CT of 2,000 slices fits; a larger file than this is not read. */
 const MAX_FILE_BYTES = 2 ** 30;

@@ -3,17 +3,11 @@ import { basename, dirname, resolve } from 'node:path';
 
 import type { DicomReadOptions, DicomVolume } from '../dicom/read.js';
 import { ImagingError } from '../imaging-error.js';
+import { loadChosenSeries } from '../dicom/scan.js';
+import { kindOfStart, START_BYTES } from '../file-kind.js';
 import type { NiftiHeader } from '../nifti/header.js';
-import { isGzip } from '../nifti/read.js';
 import type { Volume } from '../volume.js';
-import {
-  isZip,
-  loadChosenSeries,
-  readDicomFolder,
-  readDicomZip,
-  scanDicomFile,
-  scanDicomFolder,
-} from './dicom-folder.js';
+import { readDicomFolder, readDicomZip, scanDicomFile, scanDicomFolder } from './dicom-folder.js';
 import { isPairedName, readNiftiFile } from './nifti-file.js';
 
 /** A volume and what it was read from. */
@@ -59,12 +53,9 @@ export async function kindOfInput(path: string): Promise<'folder' | 'zip' | 'nif
   if (isPairedName(path)) return 'nifti';
   const file = await open(path, 'r');
   try {
-    const start = new Uint8Array(348);
+    const start = new Uint8Array(START_BYTES);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
-    if (isZip(start)) return 'zip';
-    const size = bytesRead >= 4 ? new DataView(start.buffer) : undefined;
-    const sized = [348, 540].some((known) => size?.getInt32(0, true) === known || size?.getInt32(0, false) === known);
-    return isGzip(start) || sized ? 'nifti' : 'dicom';
+    return kindOfStart(start.subarray(0, bytesRead));
   } finally {
     await file.close();
   }

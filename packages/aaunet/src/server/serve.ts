@@ -1,0 +1,149 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface ServeOptions {
+  /** An ONNX file of `aaunet export`, offered to the page as model.onnx; without it the page asks for one. */
+  readonly model?: string | undefined;
+  /** 8080 by default; 0 takes any free one. */
+  readonly port?: number | undefined;
+  /** 127.0.0.1 by default: nobody else on the network reaches it. */
+  readonly host?: string | undefined;
+  /** Folder of the built page. */
+  readonly page?: string | undefined;
+}
+
+/** A server that runs. */
+export interface ViewerServer {
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+  '.onnx': 'application/octet-stream',
+};
+
+/** Threads of WebAssembly need the first two; the rest keeps a patient's data in the page. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-cache',
+};
+
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { ...HEADERS, 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
+}
+
+/** The folder of the built page, in a checkout or an installed package. */
+function builtPage(): string {
+  const source = fileURLToPath(new URL('../../../viewer/dist', import.meta.url));
+  if (existsSync(join(source, 'index.html'))) return source;
+  try {
+    return fileURLToPath(new URL('dist', import.meta.resolve('@aaunet/viewer/package.json')));
+  } catch {
+    return source;
+  }
+}
+
+/** The file that a request means; undefined where there is none inside of the page's folder. */
+async function fileOf(request: IncomingMessage, page: string, model: string | undefined): Promise<string | undefined> {
+  let path: string;
+  try {
+    path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+  } catch {
+    return undefined;
+  }
+  if (path === '/model.onnx') return model;
+  if (path.includes('\0')) return undefined;
+  const file = await realpath(join(page, path === '/' ? 'index.html' : path)).catch(() => undefined);
+  if (!file?.startsWith(page + sep)) return undefined;
+  return (await stat(file)).isFile() ? file : undefined;
+}
+
+/**
+ * Serves the viewer's page and a model on this machine: static files alone, nothing is ever received.
+ *
+ * @throws Error where the page is not built, the model is no ONNX file, or the port is taken.
+ */
+export async function serve({
+  model,
+  port = 8080,
+  host = '127.0.0.1',
+  page,
+}: ServeOptions = {}): Promise<ViewerServer> {
+  const folder = await realpath(page ?? builtPage()).catch(() => '');
+  if (!existsSync(join(folder, 'index.html'))) {
+    throw new Error('Expected the built page of @aaunet/viewer, found none: run "npm run build" first.');
+  }
+  if (model !== undefined) {
+    const found = await stat(model).catch(() => undefined);
+    if (!found?.isFile() || !model.endsWith('.onnx')) {
+      throw new Error(
+        `Expected --model to be an .onnx file, found ${model}: write one with "aaunet export RUN --out FILE.onnx".`,
+      );
+    }
+  }
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      refuse(response, 405, 'Only reading is possible here.');
+      return;
+    }
+    const file = await fileOf(request, folder, model);
+    if (file === undefined) {
+      refuse(response, 404, 'There is no such file.');
+      return;
+    }
+    const { size } = await stat(file);
+    response.writeHead(200, {
+      ...HEADERS,
+      'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'Content-Length': size,
+    });
+    if (request.method === 'HEAD') response.end();
+    else
+      createReadStream(file)
+        .on('error', () => response.destroy())
+        .pipe(response);
+  };
+  const server: Server = createServer((request, response) => {
+    answer(request, response).catch(() => {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, 'The file could not be read.');
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(
+        new Error(`Expected port ${port} of ${host} to be free, found: ${error.message}. Take another with --port.`, {
+          cause: error,
+        }),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+  const { port: taken } = server.address() as AddressInfo;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}

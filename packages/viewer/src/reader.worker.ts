@@ -1,0 +1,81 @@
+import {
+  loadChosenSeries,
+  readBlobs,
+  readScannedFile,
+  readSourceHeader,
+  setCodecLocation,
+  toCanonical,
+  toHuVolume,
+  valueRange,
+  writeDicomSegmentation,
+  type BlobStudy,
+  type DicomSeries,
+  type NamedBlob,
+  type ResultMaker,
+  type Volume,
+} from '@aaunet/imaging';
+import charls from '@cornerstonejs/codec-charls/decodewasm?url';
+import openjpeg from '@cornerstonejs/codec-openjpeg/decodewasm?url';
+import openjph from '@cornerstonejs/codec-openjph/wasm?url';
+
+import { seriesOption, type Study } from './study.js';
+import { answerCalls, Transferred } from './worker-call.js';
+
+const codecs: Readonly<Record<string, string>> = {
+  'charlswasm_decode.wasm': charls,
+  'openjpegwasm_decode.wasm': openjpeg,
+  'openjphjs.wasm': openjph,
+};
+setCodecLocation((file) => codecs[file] ?? file);
+
+let study: BlobStudy | undefined;
+let chosen: DicomSeries | undefined;
+
+const notHu = ({ min, max }: { min: number; max: number }): string[] =>
+  min > -500 || max < 300
+    ? [`Values run from ${min} to ${max}, not as Hounsfield units of a head CT do; the result is doubtful.`]
+    : [];
+
+function handOver(name: string, volume: Volume, words: Omit<Study, 'name' | 'scan' | 'map'>): Transferred {
+  const scan = toHuVolume(volume);
+  const canonical = toCanonical(scan);
+  const warnings = [...words.warnings, ...notHu(valueRange(scan))];
+  const result: Study = { ...words, warnings, name, scan: canonical.volume, map: canonical.map };
+  return new Transferred(result, [canonical.volume.data.buffer]);
+}
+
+async function load(seriesUid: string | undefined): Promise<Transferred> {
+  if (study === undefined) throw new Error('Expected an open study, found none.');
+  if (study.kind === 'nifti') {
+    const { name, image } = study;
+    study = undefined;
+    const warnings = image.header.problems.map(({ message }) => message);
+    return handOver(name, image.volume, { source: 'nifti', warnings, series: [], seriesUid: undefined });
+  }
+  const { volume, series, others, skipped } = await loadChosenSeries(study.folder, { seriesUid });
+  chosen = series;
+  const warnings = series.problems.map(({ message }) => message);
+  if (skipped.length > 0)
+    warnings.push(`${skipped.length} files were not used, the first because: ${skipped[0]!.reason}`);
+  const options = [series, ...others].map(seriesOption);
+  return handOver(series.description || 'DICOM series', volume, {
+    source: 'dicom',
+    warnings,
+    series: options,
+    seriesUid: series.uid,
+  });
+}
+
+answerCalls({
+  async open(files: readonly NamedBlob[]) {
+    study = await readBlobs(files);
+    chosen = undefined;
+    return load(undefined);
+  },
+  choose: (seriesUid: string) => load(seriesUid),
+  async segmentation({ labels, maker }: { labels: Volume<Uint8Array>; maker: ResultMaker }) {
+    if (chosen === undefined) throw new Error('Expected a DICOM series to refer to, found another source: save NIfTI.');
+    const header = readSourceHeader(await readScannedFile(chosen.slices[0]!));
+    return writeDicomSegmentation(labels, { series: chosen, header }, maker).bytes;
+  },
+});

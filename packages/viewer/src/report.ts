@@ -1,0 +1,50 @@
+import { LABELS, spacingOf } from '@aaunet/imaging';
+
+import type { LabelEditor } from './label-editor.js';
+import type { ModelInfo } from './model-file.js';
+import type { Study } from './study.js';
+
+const escape = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+
+/** mL in words: small ones with more digits, so that no lesion becomes 0. */
+export const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
+
+/** The one-page report, complete in itself; the picture is what the page shows. */
+export function reportPage(
+  study: Study,
+  editor: LabelEditor,
+  model: ModelInfo | undefined,
+  warnings: readonly string[],
+  isEdited: boolean,
+  picture: string,
+): string {
+  const { scan } = study;
+  const rows = LABELS.map(({ id, name, title, color }) => {
+    const volume = editor.volumeMl(id);
+    const assessed = isEdited || model?.annotated.includes(name);
+    const slice = editor.fullestSlice(id);
+    const found = volume > 0 ? ml(volume) : assessed ? 'none found' : 'not assessed';
+    return `<tr><td><i style="background:rgb(${color.join()})"></i>${name} <small>${title}</small></td><td>${found}</td><td>${slice === undefined ? '' : slice + 1}</td></tr>`;
+  });
+  const total = LABELS.reduce((sum, { id }) => sum + editor.volumeMl(id), 0);
+  const [x, y] = spacingOf(scan.affine);
+  const origin = model
+    ? `Outlined by ${escape(model.name)} (weights SHA-256 ${escape(model.sha256)})${isEdited ? ', corrected by hand' : ', not corrected by hand'}.`
+    : 'Outlined by hand.';
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>Haemorrhage report</title><style>
+body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:1.5rem auto;padding:0 1rem}h1{font-size:1.4rem;margin:0}
+.w{border-left:4px solid #b45309;background:#fff3d6;color:#222;padding:.25rem .7rem;margin:.4rem 0}table{border-collapse:collapse;width:100%}
+td,th{text-align:left;padding:.2rem .5rem;border-bottom:1px solid #ccc}i{display:inline-block;width:.8em;height:.8em;margin-right:.5em}
+img{max-width:100%;max-height:12cm;background:#000}small{color:#555}</style></head><body>
+<h1>${escape(study.name)}</h1>
+${warnings.map((text) => `<p class="w">${escape(text)}</p>`).join('\n')}
+<h2>Findings: ${ml(total)} mL in all</h2>
+<table><tr><th>Type</th><th>mL</th><th>Most in slice</th></tr>${rows.join('\n')}</table>
+<p>${origin}</p>
+<p>${scan.slices} slices of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>
+<img alt="The slice on view with its masks" src="${picture}"></body></html>
+`;
+}
