@@ -49,16 +49,13 @@ export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';
 export type { PixelCodec } from './dicom/syntaxes.js';
 export { FINDING_CODES } from './dicom/finding-codes.js';
 export type { FindingCodes } from './dicom/finding-codes.js';
-export {
-  SEGMENTATION_STORAGE,
-  writeDicomSegmentation,
-  writeFractionalSegmentation,
-} from './dicom/segmentation-write.js';
+export { writeDicomSegmentation, writeFractionalSegmentation } from './dicom/segmentation-write.js';
 export type { DicomResult, ResultMaker, ResultSource } from './dicom/segmentation-write.js';
 export { readSourceHeader } from './dicom/source-header.js';
 export type { SourceHeader } from './dicom/source-header.js';
 export { COMPREHENSIVE_3D_SR_STORAGE, writeStructuredReport } from './dicom/structured-report.js';
 export type { ReportedVolume } from './dicom/structured-report.js';
+export { SEGMENTATION_STORAGE } from './dicom/tags.js';
 export { uidFromSeed } from './dicom/uid.js';
 export { DicomVolumeBuilder } from './dicom/volume-builder.js';
 export { writeDicomSeries } from './dicom/write.js';

@@ -1,4 +1,4 @@
-export { writeFileAtomically } from './node/atomic-write.js';
+export { replaceFile, replaceFolder, writeFileAtomic } from './node/atomic-write.js';
 export {
   loadDicomSeries,
   readDicomFolder,

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
 import { LABELS } from '@aaunet/imaging';
-import { writeFileAtomically } from '@aaunet/imaging/node';
+import { writeFileAtomic } from '@aaunet/imaging/node';
 
 import type { CasePlan } from './plan.js';
 import { planDataset } from './plan.js';
@@ -51,7 +51,7 @@ export async function synthesize(out: string, options: SynthesizeOptions = {}): 
   const jobs = plans.map((plan): CaseJob => ({ out, plan, size, dicom }));
   await runJobs(jobs, Math.min(options.workers ?? Math.min(8, availableParallelism()), jobs.length), report);
 
-  await writeFileAtomically(join(out, 'dataset.json'), `${JSON.stringify(describe(plans), null, 2)}\n`);
+  await writeFileAtomic(join(out, 'dataset.json'), `${JSON.stringify(describe(plans), null, 2)}\n`);
   return phantomStatistics(plans.map((plan) => results.get(plan.name)!));
 }
 

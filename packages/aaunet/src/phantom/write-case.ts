@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeDicomSeries } from '@aaunet/imaging';
-import { writeFileAtomically, writeNiftiFile } from '@aaunet/imaging/node';
+import { writeFileAtomic, writeNiftiFile } from '@aaunet/imaging/node';
 
 import { generatePhantom } from './phantom.js';
 import type { CasePlan } from './plan.js';
@@ -32,7 +32,7 @@ export async function writeCase(job: CaseJob): Promise<CaseStatistics> {
       seriesDescription: 'SYNTHETIC PHANTOM HEAD 5MM',
     });
     for (const [k, bytes] of files.entries()) {
-      await writeFileAtomically(join(folder, `${String(k + 1).padStart(4, '0')}.dcm`), bytes);
+      await writeFileAtomic(join(folder, `${String(k + 1).padStart(4, '0')}.dcm`), bytes);
     }
   }
   return caseStatistics(plan.name, plan.patient, labels);

@@ -12,6 +12,8 @@ export class DicomDataset {
     readonly littleEndian: boolean,
     readonly elements: ReadonlyMap<number, DicomElement>,
     readonly explicit = true,
+    /** Character set of the data set that this is an item of. */
+    readonly outerCharacterSet?: string,
   ) {}
 
   /** Text without padding and control characters, in UTF-8 or, as most scanners write it, Latin-1. */
@@ -20,7 +22,7 @@ export class DicomDataset {
     if (element === undefined) return undefined;
     const { offset, length } = element;
     const raw = this.bytes.subarray(offset, offset + Math.min(length, MAX_TEXT));
-    const utf8 = tag !== TAG.specificCharacterSet && (this.text(TAG.specificCharacterSet)?.includes('192') ?? false);
+    const utf8 = tag !== TAG.specificCharacterSet && (this.#characterSet()?.includes('192') ?? false);
     const text = utf8 ? new TextDecoder().decode(raw) : latin1(raw);
     // eslint-disable-next-line no-control-regex
     const clean = text.replaceAll(/[\x00-\x1f\x7f]/g, ' ').trim();
@@ -67,9 +69,15 @@ export class DicomDataset {
     const element = this.elements.get(tag);
     if (element === undefined || element.length === 0) return [];
     const { bytes, littleEndian, explicit } = this;
-    return new Reader(bytes)
-      .items(element, { explicit, littleEndian })
-      .map((elements) => new DicomDataset(bytes, littleEndian, elements, element.vr === 'UN' ? false : explicit));
+    return new Reader(bytes).items(element, { explicit, littleEndian }).map((elements) => {
+      const isExplicit = element.vr === 'UN' ? false : explicit;
+      return new DicomDataset(bytes, littleEndian, elements, isExplicit, this.#characterSet());
+    });
+  }
+
+  /** Items have the character set of what holds them, unless they name their own. */
+  #characterSet(): string | undefined {
+    return this.text(TAG.specificCharacterSet) ?? this.outerCharacterSet;
   }
 }
 

@@ -27,7 +27,8 @@ export const UNDEFINED = 0xffffffff;
 export const ITEM = 0xfffee000;
 const ITEM_END = 0xfffee00d;
 export const SEQUENCE_END = 0xfffee0dd;
-const MAX_DEPTH = 32;
+/** CT slices nest some 5 deep, results some 8. */
+const MAX_DEPTH = 16;
 /** Far above any CT slice's some 200; keeps a file of empty elements from filling the memory. */
 const MAX_ELEMENTS = 20_000;
 /** Frames of one object, files of one DICOMDIR. */

@@ -88,6 +88,7 @@ function segFile(options: SegOptions): Uint8Array {
   });
   const dataset = encode(
     [
+      text(0x00080005, 'CS', 'ISO_IR 192'),
       text(0x00080016, 'UI', '1.2.840.10008.5.1.4.1.1.66.4'),
       text(0x00280008, 'IS', String(frames.length)),
       short(0x00280010, rows),
@@ -207,6 +208,11 @@ describe('placing a DICOM SEG', () => {
     expect(at([10, 20, 100], 0).every((value) => value === 0)).toBe(true);
   });
 
+  it('reads names of segments in the character set of the object that holds them', () => {
+    const { segments } = readDicomSegmentation(segFile({ rows: 1, columns: 1, frames: [], segments: ['Hämatö'] }));
+    expect(segments.map(({ label }) => label)).toEqual(['Hämatö']);
+  });
+
   it('has no voxel where there are no frames at all', () => {
     expect(place({ frames: [] }).every((value) => value === 0)).toBe(true);
   });
@@ -250,6 +256,13 @@ describe('hostile DICOM SEG', () => {
     const text = new TextDecoder('latin1').decode(ct);
     ct[text.indexOf('.66.4') + 4] = '9'.charCodeAt(0);
     expect(() => readDicomSegmentation(ct)).toThrow('Expected a DICOM SEG object');
+    const packed = segFile({ rows: 1, columns: 1, frames: [] });
+    const rle = new TextDecoder('latin1').decode(packed);
+    packed[rle.indexOf('1.2.840.10008.1.2.1') + 18] = '5'.charCodeAt(0);
+    const pixels = rle.lastIndexOf('OB', rle.length);
+    packed.set([0, 0, 255, 255, 255, 255], pixels + 2);
+    const fragments = Uint8Array.from([...packed.subarray(0, pixels + 8), ...tagBytes(0xfffee0dd), 0, 0, 0, 0]);
+    expect(() => readDicomSegmentation(fragments)).toThrow('Expected uncompressed pixels');
     const nested = Array.from({ length: 40 }, () => [
       ...tagBytes(0x00620002),
       83,

@@ -1,5 +1,6 @@
 import {
   affineColumn,
+  affineFromColumns,
   cross,
   dot,
   flipLpsRas,
@@ -8,15 +9,16 @@ import {
   patientToVoxel,
   scale,
   subtract,
+  voxelToPatient,
   type Vector3,
 } from '../affine.js';
-import { affineFromColumns, voxelToPatient } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { Volume } from '../volume.js';
+import { functionalGroups, type FunctionalGroups } from './functional-groups.js';
+import { parseDicom, type DicomFile } from './parse.js';
 import type { Orientation } from './slice.js';
-import { parseDicomTree, type DicomTree } from './tree.js';
+import { LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, TAG } from './tags.js';
 
-const SEGMENTATION_STORAGE = ['1.2.840.10008.5.1.4.1.1.66.4', '1.2.840.10008.5.1.4.1.1.66.7'];
 const MAX_FRAMES = 100_000;
 
 /** A segment as the object describes it. */
@@ -56,40 +58,44 @@ const bad = (message: string): ImagingError => new ImagingError('bad-dicom', mes
  * @throws ImagingError for other objects, damaged files, compressed pixels
  */
 export function readDicomSegmentation(bytes: Uint8Array): DicomSegmentation {
-  const tree = parseDicomTree(bytes);
-  const sopClass = tree.text(0x00080016) ?? '(none)';
-  if (!SEGMENTATION_STORAGE.includes(sopClass)) {
+  const file = parseDicom(bytes);
+  const { dataset, syntax, transferSyntax } = file;
+  if (syntax.codec !== 'native') {
+    throw new ImagingError(
+      'compressed-dicom',
+      `Expected uncompressed pixels, found the transfer syntax ${transferSyntax}: decompress the file first.`,
+    );
+  }
+  const sopClass = dataset.text(TAG.sopClassUid) ?? '(none)';
+  if (sopClass !== SEGMENTATION_STORAGE && sopClass !== LABEL_MAP_SEGMENTATION_STORAGE) {
     throw new ImagingError('unsupported', `Expected a DICOM SEG object, found the SOP class ${sopClass.slice(0, 64)}.`);
   }
-  const [rows, columns] = [tree.uint16(0x00280010) ?? 0, tree.uint16(0x00280011) ?? 0];
-  const count = tree.decimals(0x00280008)?.[0] ?? 0;
+  const [rows, columns] = [dataset.uint16(TAG.rows) ?? 0, dataset.uint16(TAG.columns) ?? 0];
+  const count = dataset.decimal(TAG.numberOfFrames) ?? 0;
   if (rows < 1 || columns < 1 || !Number.isInteger(count) || count < 0 || count > MAX_FRAMES) {
     throw bad(`Expected rows, columns and up to ${MAX_FRAMES} frames, found ${rows} x ${columns} x ${count}.`);
   }
-  const segments = tree.items(0x00620002).map((item) => ({
-    number: item.uint16(0x00620004) ?? 0,
-    label: item.text(0x00620005) ?? '',
+  const segments = dataset.items(TAG.segmentSequence).map((item) => ({
+    number: item.uint16(TAG.segmentNumber) ?? 0,
+    label: item.text(TAG.segmentLabel) ?? '',
   }));
-  const isLabelMap = tree.text(0x00620001) === 'LABELMAP';
-  const shared = tree.at(0x52009229);
-  const perFrame = tree.items(0x52009230);
-  if (perFrame.length < count) throw bad(`Expected the geometry of ${count} frames, found that of ${perFrame.length}.`);
+  const isLabelMap = dataset.text(TAG.segmentationType) === 'LABELMAP';
+  const { groups } = functionalGroups(dataset);
+  if (groups.length < count) throw bad(`Expected the geometry of ${count} frames, found that of ${groups.length}.`);
   return {
     segments,
     rows,
     columns,
-    frames: perFrame.slice(0, count).map((frame) => readFrame(frame, shared, isLabelMap)),
-    pixels: pixelReader(tree, rows * columns, count, isLabelMap),
+    frames: groups.slice(0, count).map((group) => readFrame(group, isLabelMap)),
+    pixels: pixelReader(file, rows * columns, count, isLabelMap),
   };
 }
 
-/** Sequences of a frame's functional groups, which may instead be shared by all frames. */
-function readFrame(frame: DicomTree, shared: DicomTree | undefined, isLabelMap: boolean): DicomSegmentFrame {
-  const group = (tag: number): DicomTree | undefined => frame.at(tag) ?? shared?.at(tag);
-  const orientation = group(0x00209116)?.decimals(0x00200037);
-  const position = group(0x00209113)?.decimals(0x00200032);
-  const spacing = group(0x00289110)?.decimals(0x00280030);
-  const segment = group(0x0062000a)?.uint16(0x0062000b);
+function readFrame(group: FunctionalGroups, isLabelMap: boolean): DicomSegmentFrame {
+  const orientation = group(TAG.framePlaneOrientation)?.decimals(TAG.imageOrientation);
+  const position = group(TAG.framePlanePosition)?.decimals(TAG.imagePosition);
+  const spacing = group(TAG.framePixelMeasures)?.decimals(TAG.pixelSpacing);
+  const segment = group(TAG.segmentIdentification)?.uint16(TAG.referencedSegmentNumber);
   if (orientation?.length !== 6 || position?.length !== 3 || spacing?.length !== 2 || !spacing.every((mm) => mm > 0)) {
     throw bad(
       'Expected position, orientation and spacing for every frame, found a frame without: it cannot be placed.',
@@ -105,24 +111,30 @@ function readFrame(frame: DicomTree, shared: DicomTree | undefined, isLabelMap: 
   };
 }
 
-function pixelReader(tree: DicomTree, size: number, count: number, isLabelMap: boolean): DicomSegmentation['pixels'] {
-  const bits = tree.uint16(0x00280100) ?? 0;
+function pixelReader(
+  { dataset, pixelData }: DicomFile,
+  size: number,
+  count: number,
+  isLabelMap: boolean,
+): DicomSegmentation['pixels'] {
+  const bits = dataset.uint16(TAG.bitsAllocated) ?? 0;
   if (![1, 8, 16].includes(bits) || (bits === 16 && !isLabelMap)) {
     throw new ImagingError('unsupported', `Expected pixels of 1 or 8 bits, found ${bits}.`);
   }
-  const data = tree.bytes(0x7fe00010) ?? new Uint8Array(0);
+  const { offset = 0, length = 0 } = pixelData ?? {};
+  const data = dataset.bytes.subarray(offset, offset + length);
   const needed = Math.ceil((size * count * bits) / 8);
   if (data.length < needed) {
     throw new ImagingError('truncated', `Expected ${needed} bytes of pixels, found ${data.length}.`);
   }
-  const half = (tree.uint16(0x0062000e) ?? 255) / 2;
+  const half = (dataset.uint16(TAG.maximumFractionalValue) ?? 255) / 2;
   return (f) => {
     if (!Number.isInteger(f) || f < 0 || f >= count) {
       throw new ImagingError('bad-argument', `Expected a frame from 0 to ${count - 1}, found ${f}.`);
     }
     if (bits === 16) {
       const view = new DataView(data.buffer, data.byteOffset + f * size * 2, size * 2);
-      return Uint16Array.from({ length: size }, (_, index) => view.getUint16(index * 2, tree.littleEndian));
+      return Uint16Array.from({ length: size }, (_, index) => view.getUint16(index * 2, dataset.littleEndian));
     }
     if (bits === 8) {
       const frame = data.subarray(f * size, (f + 1) * size);

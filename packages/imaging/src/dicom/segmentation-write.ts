@@ -6,9 +6,8 @@ import { codeSequence, encodeDicomFile, type NestedAttribute } from './encode-ne
 import { FINDING_CODES } from './finding-codes.js';
 import type { DicomSeries } from './series.js';
 import type { SourceHeader } from './source-header.js';
+import { SEGMENTATION_STORAGE } from './tags.js';
 import { uidFromSeed } from './uid.js';
-
-export const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
 
 /** What made a result, as DICOM's equipment and algorithm attributes say it. ASCII. */
 export interface ResultMaker {

@@ -192,7 +192,7 @@ describe('sequences', () => {
     const raw = Uint8Array.from(
       Array.from({ length: 5000 }, () => [...sequence, ...unknown, ...item, ...unknown]).flat(),
     );
-    expect(refusal({ raw }).message).toContain('nested up to 32');
+    expect(refusal({ raw }).message).toContain('nested up to 16');
   });
 });
 

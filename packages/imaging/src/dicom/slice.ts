@@ -1,6 +1,7 @@
 import { cross, dot, norm, type Vector3 } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { DicomDataset } from './dataset.js';
+import { functionalGroups } from './functional-groups.js';
 import { checkKind, isReformat } from './kind.js';
 import { parseDicom, type DicomFile } from './parse.js';
 import { DEFLATED, type PixelCodec, type TransferSyntax } from './syntaxes.js';
@@ -123,23 +124,15 @@ export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.l
 }
 
 function frameHeaders(dataset: DicomDataset, frames: number): FrameHeader[] {
-  const perFrame = dataset.items(TAG.perFrameFunctionalGroups);
-  const shared = dataset.items(TAG.sharedFunctionalGroups)[0];
-  if (perFrame.length === 0 && shared === undefined) {
+  const { hasAny, groups } = functionalGroups(dataset);
+  if (!hasAny) {
     if (frames !== 1) throw refuse(`Expected one frame, found ${frames} frames without functional groups.`);
     return [() => dataset];
   }
-  if (perFrame.length !== frames) {
-    throw new ImagingError('bad-dicom', `Expected ${frames} functional groups of frames, found ${perFrame.length}.`);
+  if (groups.length !== frames) {
+    throw new ImagingError('bad-dicom', `Expected ${frames} functional groups of frames, found ${groups.length}.`);
   }
-  // The shared groups are the same for every frame; they are taken apart once.
-  const sharedGroups = new Map<number, DicomDataset | undefined>();
-  return perFrame.map((own) => (group) => {
-    const found = own.items(group)[0];
-    if (found !== undefined) return found;
-    if (!sharedGroups.has(group)) sharedGroups.set(group, shared?.items(group)[0]);
-    return sharedGroups.get(group) ?? dataset;
-  });
+  return groups.map((ofFrame) => (group) => ofFrame(group) ?? dataset);
 }
 
 function readGeometry(

@@ -46,6 +46,13 @@ export const TAG = {
   framePixelMeasures: 0x00289110,
   framePixelTransformation: 0x00289145,
   ctFrameType: 0x00189329,
+  segmentationType: 0x00620001,
+  segmentSequence: 0x00620002,
+  segmentNumber: 0x00620004,
+  segmentLabel: 0x00620005,
+  segmentIdentification: 0x0062000a,
+  referencedSegmentNumber: 0x0062000b,
+  maximumFractionalValue: 0x0062000e,
   sharedFunctionalGroups: 0x52009229,
   perFrameFunctionalGroups: 0x52009230,
   extendedOffsetTable: 0x7fe00001,
@@ -56,6 +63,8 @@ export const TAG = {
 export const CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2';
 export const ENHANCED_CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2.1';
 export const LEGACY_ENHANCED_CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2.2';
+export const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
+export const LABEL_MAP_SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.7';
 export const DICOMDIR_STORAGE = '1.2.840.10008.1.3.10';
 /** All secondary capture classes begin with it. */
 export const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';

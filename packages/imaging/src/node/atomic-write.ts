@@ -1,15 +1,106 @@
 import { randomBytes } from 'node:crypto';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** Writes a file under a temporary name beside its own and renames it, so that no one ever sees half of it. */
-export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+function temporarySibling(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+async function syncToDisk(path: string): Promise<void> {
+  const handle = await open(path, 'r');
   try {
-    await writeFile(temporary, bytes, { flag: 'wx' });
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A rename is only durable once its folder is; some file systems cannot sync a folder, which then is no failure. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    await syncToDisk(path);
+  } catch {
+    return;
+  }
+}
+
+/**
+ * Lets `write` produce a file under a temporary name beside `path`, flushes it and renames it to `path`, whose folder is
+ * made if needed. A reader sees the old file or the whole new one; on failure the temporary file is removed.
+ */
+export async function replaceFile(path: string, write: (temporary: string) => Promise<void> | void): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = temporarySibling(path);
+  try {
+    await write(temporary);
+    await syncToDisk(temporary);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true, recursive: true });
     throw error;
   }
+  await syncFolder(dirname(path));
+}
+
+/** Writes bytes or UTF-8 text to `path` atomically (see `replaceFile`). */
+export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  await replaceFile(path, async (temporary) => {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(data);
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/**
+ * Lets `fill` produce a folder under a temporary name and renames it to `path`. An existing folder is replaced only if it
+ * holds nothing but `replaceable` names (an earlier output of the same command): a user's own files are never removed.
+ *
+ * @throws Error if `path` exists and holds anything else; nothing is changed then.
+ */
+export async function replaceFolder(
+  path: string,
+  replaceable: readonly string[],
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const existing = await readdir(path).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+  const foreign = existing?.find((name) => !replaceable.includes(name));
+  if (foreign !== undefined) {
+    throw new Error(
+      `Expected ${path} to be absent or an earlier output, but it holds "${foreign}"; name another output folder or move that file.`,
+    );
+  }
+  const temporary = temporarySibling(path);
+  try {
+    await mkdir(temporary);
+    await fill(temporary);
+    for (const name of await readdir(temporary)) await syncToDisk(join(temporary, name));
+    if (existing) {
+      const old = temporarySibling(path);
+      await rename(path, old);
+      try {
+        await rename(temporary, path);
+      } catch (error) {
+        await rename(old, path);
+        throw error;
+      }
+      await rm(old, { recursive: true, force: true });
+    } else {
+      await rename(temporary, path);
+    }
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
 }

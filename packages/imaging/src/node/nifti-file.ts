@@ -15,7 +15,7 @@ import {
 import { checkPaired, isGzip } from '../nifti/read.js';
 import { writeNifti, type NiftiWriteOptions } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
-import { writeFileAtomically } from './atomic-write.js';
+import { writeFileAtomic } from './atomic-write.js';
 
 /** Names of the two files of a pair: `.hdr` and `.img`, each perhaps compressed. */
 const PAIRED_NAME = /\.(hdr|img)(\.gz)?$/i;
@@ -119,7 +119,7 @@ export interface NiftiFileWriteOptions extends NiftiWriteOptions {
 /** Writes the volume to `path`, gzip-compressed where the name ends in `.gz`; under a temporary name until complete. */
 export async function writeNiftiFile(path: string, volume: Volume, options: NiftiFileWriteOptions = {}): Promise<void> {
   const bytes = writeNifti(volume, options);
-  await writeFileAtomically(
+  await writeFileAtomic(
     path,
     path.endsWith('.gz') ? await promisify(gzip)(bytes, { level: options.level ?? 4 }) : bytes,
   );

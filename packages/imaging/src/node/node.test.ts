@@ -9,7 +9,6 @@ import { affineFromColumns } from '../affine.js';
 import { writeDicomSeries } from '../dicom/write.js';
 import { writeNifti, writeNiftiGz } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
-import { writeFileAtomically } from './atomic-write.js';
 import { loadDicomSeries, readDicomFolder, scanDicomFolder } from './dicom-folder.js';
 import { readNiftiFile, writeNiftiFile } from './nifti-file.js';
 import { readVolume } from './read-volume.js';
@@ -58,18 +57,6 @@ describe('NIfTI files', () => {
     bomb.set(writeNifti(SCAN));
     await writeFile(path, gzipSync(bomb));
     await expect(readNiftiFile(path)).rejects.toThrow('damaged or hostile');
-  });
-});
-
-describe('writeFileAtomically', () => {
-  it('replaces a file whole, and leaves nothing behind where it fails', async () => {
-    const path = join(folder, 'a.json');
-    await writeFileAtomically(path, 'one');
-    await writeFileAtomically(path, 'two');
-    expect(await readFile(path, 'utf8')).toBe('two');
-    await mkdir(join(folder, 'taken'));
-    await expect(writeFileAtomically(join(folder, 'taken'), 'three')).rejects.toThrow();
-    expect((await readdir(folder)).sort()).toEqual(['a.json', 'taken']);
   });
 });
 

@@ -1,0 +1,73 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { replaceFile, replaceFolder, writeFileAtomic } from './atomic-write.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'aaunet-atomic-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('atomic files', () => {
+  it('writes into folders that do not exist yet and leaves no temporary file', async () => {
+    await writeFileAtomic(join(folder, 'a', 'b.txt'), 'text');
+    expect(await readFile(join(folder, 'a', 'b.txt'), 'utf8')).toBe('text');
+    expect(await readdir(join(folder, 'a'))).toEqual(['b.txt']);
+  });
+
+  it('replaces a file whole, and leaves nothing behind where its place is taken by a folder', async () => {
+    await writeFileAtomic(join(folder, 'a.json'), 'one');
+    await writeFileAtomic(join(folder, 'a.json'), 'two');
+    expect(await readFile(join(folder, 'a.json'), 'utf8')).toBe('two');
+    await mkdir(join(folder, 'taken'));
+    await expect(writeFileAtomic(join(folder, 'taken'), 'three')).rejects.toThrow();
+    expect((await readdir(folder)).sort()).toEqual(['a.json', 'taken']);
+  });
+
+  it('keeps the old file and removes the half-written one when the writer fails', async () => {
+    const path = join(folder, 'last.bin');
+    await writeFileAtomic(path, 'old');
+    await expect(
+      replaceFile(path, async (temporary) => {
+        await writeFile(temporary, 'half');
+        throw new Error('disk full');
+      }),
+    ).rejects.toThrow('disk full');
+    expect(await readFile(path, 'utf8')).toBe('old');
+    expect(await readdir(folder)).toEqual(['last.bin']);
+  });
+});
+
+describe('atomic folders', () => {
+  const fill = (text: string) => async (temporary: string) => {
+    await writeFile(join(temporary, 'out.txt'), text);
+  };
+
+  it('replaces an earlier output as a whole', async () => {
+    const path = join(folder, 'out');
+    await replaceFolder(path, ['out.txt'], fill('1'));
+    await replaceFolder(path, ['out.txt'], fill('2'));
+    expect(await readFile(join(path, 'out.txt'), 'utf8')).toBe('2');
+    expect(await readdir(folder)).toEqual(['out']);
+  });
+
+  it("never removes a user's files", async () => {
+    const path = join(folder, 'out');
+    await replaceFolder(path, ['out.txt'], fill('1'));
+    await writeFile(join(path, 'thesis.docx'), 'years of work');
+    await expect(replaceFolder(path, ['out.txt'], fill('2'))).rejects.toThrow('thesis.docx');
+    expect(await readFile(join(path, 'out.txt'), 'utf8')).toBe('1');
+    expect(await readdir(folder)).toEqual(['out']);
+  });
+
+  it('leaves nothing behind when filling fails', async () => {
+    await expect(replaceFolder(join(folder, 'out'), [], () => Promise.reject(new Error('boom')))).rejects.toThrow(
+      'boom',
+    );
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
