@@ -13,7 +13,7 @@ import {
   type ProfileRow,
   type Tensor,
 } from '@aaunet/torch';
-import { compile } from '@aaunet/torch/nn';
+import { compile } from '@aaunet/torch/compile';
 import { AdamW } from '@aaunet/torch/optim';
 
 import { focalLoss } from './losses/focal.js';

@@ -35,12 +35,3 @@ export {
   type TensorOptions,
   type TypedArray,
 } from './tensor.js';
-export {
-  isTracedTensor,
-  tensorsOf,
-  trace,
-  type Trace,
-  type TracedArgument,
-  type TracedCall,
-  type TracedTensor,
-} from './trace.js';

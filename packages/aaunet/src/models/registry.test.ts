@@ -14,7 +14,8 @@ import {
   saveTensors,
   tidy,
 } from '@aaunet/torch';
-import { compile, type Layer } from '@aaunet/torch/nn';
+import { compile } from '@aaunet/torch/compile';
+import type { Layer } from '@aaunet/torch/nn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { focalLoss } from '../losses/focal.js';

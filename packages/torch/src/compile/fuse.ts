@@ -29,8 +29,26 @@ export function fuse(
   outputs: readonly TracedTensor[],
   own: (tensor: Tensor) => Tensor,
 ): Step[] {
+  return joinSteps(steps, outputs, own, [foldBatchNorm, absorbAddition, absorbActivation]);
+}
+
+/** Only batch norm into the weights before it; see {@link fuse}. */
+export function foldBatchNorms(
+  steps: readonly Step[],
+  outputs: readonly TracedTensor[],
+  own: (tensor: Tensor) => Tensor,
+): Step[] {
+  return joinSteps(steps, outputs, own, [foldBatchNorm]);
+}
+
+function joinSteps(
+  steps: readonly Step[],
+  outputs: readonly TracedTensor[],
+  own: (tensor: Tensor) => Tensor,
+  joins: readonly Join[],
+): Step[] {
   let fused = [...steps];
-  for (const join of [foldBatchNorm, absorbAddition, absorbActivation]) {
+  for (const join of joins) {
     const { maker, reads } = usesOf(fused, outputs);
     const soleMaker = (tensor: TracedTensor): Step | undefined =>
       reads.get(tensor) === 1 ? maker.get(tensor) : undefined;
@@ -48,6 +66,7 @@ export function fuse(
   return fused;
 }
 
+type Join = (step: Step, soleMaker: SoleMaker, own: (tensor: Tensor) => Tensor) => Joined;
 type SoleMaker = (tensor: TracedTensor) => Step | undefined;
 type Joined = { step: Step; absorbed: Step } | undefined;
 

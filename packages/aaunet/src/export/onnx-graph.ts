@@ -1,0 +1,321 @@
+import type { Tensor } from '@aaunet/torch';
+import {
+  type Convolution,
+  type Normalization,
+  type Plain,
+  type Step,
+  type TracedArgument,
+  type TracedTensor,
+} from '@aaunet/torch/compile';
+
+import type { Attribute, OnnxGraph, OnnxInitializer, OnnxNode, OnnxType } from './onnx-file.js';
+
+/** How a convolution computes in 8 bits: the range of its input, from calibration. */
+export interface QuantizedInput {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface GraphOptions {
+  /** In which the network computes; normalisations and softmax stay in float32. */
+  readonly type: 'float32' | 'float16';
+  /** Convolutions, by their input, that compute in 8 bits. */
+  readonly quantized?: ReadonlyMap<TracedTensor, QuantizedInput> | undefined;
+  /** Size of the batch; any where absent. */
+  readonly batch?: number | undefined;
+}
+
+const ints = (values: readonly number[]): Attribute => ({ ints: values });
+const pair = (value: TracedArgument, fallback: number): number[] => {
+  const given = value ?? fallback;
+  const list = Array.isArray(given) ? (given as number[]) : [given as number];
+  return list.length === 0 ? [fallback, fallback] : [list[0]!, list[1] ?? list[0]!];
+};
+/** ONNX names padding before and after of each axis. */
+const around = (padding: readonly number[]): number[] => [...padding, ...padding];
+
+/**
+ * Turns the steps of a network, traced with one image, into an ONNX graph with input `image` and output `logits`, both
+ * float32. Group norm is written out, as ONNX Runtime has no kernel for it on the CPU.
+ */
+export class GraphBuilder {
+  private readonly nodes: OnnxNode[] = [];
+  private readonly initializers: OnnxInitializer[] = [];
+  private readonly names = new Map<TracedTensor, string>();
+  private readonly quantizedInputs = new Map<TracedTensor, string>();
+  private count = 0;
+
+  constructor(private readonly options: GraphOptions) {}
+
+  build(name: string, steps: readonly Step[], input: TracedTensor, output: TracedTensor): OnnxGraph {
+    const batch = this.options.batch ?? 'batch';
+    this.names.set(input, this.fromFloat32('image'));
+    for (const step of steps) this.add(step);
+    this.node('Identity', [this.toFloat32(this.nameOf(output))], {}, 'logits');
+    const value = (of: string, { shape }: TracedTensor) => ({
+      name: of,
+      type: 'float32' as const,
+      shape: [batch, ...shape.slice(1)],
+    });
+    return {
+      name,
+      nodes: this.nodes,
+      initializers: this.initializers,
+      inputs: [value('image', input)],
+      outputs: [value('logits', output)],
+    };
+  }
+
+  private add(step: Step): void {
+    if (step.kind === 'convolution')
+      this.names.set(step.result, this.activate(this.plus(this.convolution(step), step.residual), step.activation));
+    else if (step.kind === 'normalization')
+      this.names.set(
+        step.result,
+        this.activate(this.plus(this.normalization(step), step.residual), step.relu ? 'relu' : null),
+      );
+    else this.plain(step);
+  }
+
+  private plus(name: string, residual: TracedTensor | null): string {
+    return residual ? this.node('Add', [name, this.nameOf(residual)]) : name;
+  }
+
+  private activate(name: string, activation: 'relu' | 'sigmoid' | null): string {
+    if (activation === null) return name;
+    return this.node(activation === 'relu' ? 'Relu' : 'Sigmoid', [name]);
+  }
+
+  private convolution(step: Convolution): string {
+    const { geometry, bias } = step;
+    const attributes = {
+      kernel_shape: ints(step.weight.shape.slice(2)),
+      strides: ints(geometry.stride),
+      pads: ints(around(geometry.padding)),
+      dilations: ints(geometry.dilation),
+      group: { int: geometry.groups },
+    };
+    const range = this.options.quantized?.get(step.input);
+    const inputs = range
+      ? [this.quantizedInput(step.input, range), this.quantizedWeight(step.weight.constant!)]
+      : [this.nameOf(step.input), this.nameOf(step.weight)];
+    return this.node('Conv', bias ? [...inputs, this.nameOf(bias)] : inputs, attributes);
+  }
+
+  /** Rounded to 8 bits and back: the pair that a runtime joins with the convolution. */
+  private quantizedInput(input: TracedTensor, { min, max }: QuantizedInput): string {
+    const before = this.quantizedInputs.get(input);
+    if (before !== undefined) return before;
+    const scale = Math.max(max - min, 1e-8) / 255;
+    const scaleName = this.float32([scale], []);
+    const zero = this.bytes('uint8', [], Uint8Array.of(Math.min(255, Math.max(0, Math.round(-min / scale)))));
+    const rounded = this.node('QuantizeLinear', [this.nameOf(input), scaleName, zero]);
+    const name = this.node('DequantizeLinear', [rounded, scaleName, zero]);
+    this.quantizedInputs.set(input, name);
+    return name;
+  }
+
+  /** Symmetric, each output channel with a scale of its own. */
+  private quantizedWeight(weight: Tensor): string {
+    const [channels = 0] = weight.shape;
+    const values = Float32Array.from(weight.toArray());
+    const each = values.length / channels;
+    const scales = Float32Array.from({ length: channels }, (_, c) => {
+      let largest = 1e-8;
+      for (let i = c * each; i < (c + 1) * each; i++) largest = Math.max(largest, Math.abs(values[i]!));
+      return largest / 127;
+    });
+    const rounded = Int8Array.from(values, (value, i) => Math.round(value / scales[Math.floor(i / each)]!));
+    const zeros = this.bytes('int8', [channels], new Uint8Array(channels));
+    const quantized = this.bytes('int8', weight.shape, new Uint8Array(rounded.buffer));
+    return this.node('DequantizeLinear', [quantized, this.float32([...scales], [channels]), zeros], {
+      axis: { int: 0 },
+    });
+  }
+
+  private normalization({ input, parameters, groups, eps }: Normalization): string {
+    const [, channels = 0, height = 0, width = 0] = input.shape;
+    const wide = this.toFloat32(this.nameOf(input));
+    const values = parameters.map(({ constant }) => constant!.toArray());
+    if (groups === null) {
+      const given = values.map((list) => this.float32(list, [channels]));
+      return this.fromFloat32(this.node('BatchNormalization', [wide, ...given], { epsilon: { float: eps } }));
+    }
+    const grouped = this.node('Reshape', [wide, this.shape([0, groups, -1])]);
+    const one = this.float32(new Array<number>(groups).fill(1), [groups]);
+    const zero = this.float32(new Array<number>(groups).fill(0), [groups]);
+    const normal = this.node('InstanceNormalization', [grouped, one, zero], { epsilon: { float: eps } });
+    const back = this.node('Reshape', [normal, this.shape([0, channels, height, width])]);
+    const scaled = this.node('Mul', [back, this.float32(values[0]!, [1, channels, 1, 1])]);
+    return this.fromFloat32(this.node('Add', [scaled, this.float32(values[1]!, [1, channels, 1, 1])]));
+  }
+
+  private plain(step: Plain): void {
+    const [first] = step.arguments;
+    const result = step.results[0]!;
+    const input = (): string => this.nameOf(first as TracedTensor);
+    const set = (name: string): void => void this.names.set(result, name);
+    const [, second, third, fourth, fifth, sixth] = step.arguments;
+    switch (step.operator) {
+      case 'aten::to.device':
+        // Conversions were to the one precision of the trace.
+        return set(input());
+      case 'aten::relu':
+        return set(this.node('Relu', [input()]));
+      case 'aten::sigmoid':
+        return set(this.node('Sigmoid', [input()]));
+      case 'aten::add.Tensor':
+        if (Object.keys(step.keywords).length > 0) break;
+        return set(this.node('Add', [input(), this.nameOf(second as TracedTensor)]));
+      case 'aten::mul.Tensor':
+        return set(this.node('Mul', [input(), this.nameOf(second as TracedTensor)]));
+      case 'aten::cat':
+        return set(
+          this.node(
+            'Concat',
+            (first as readonly TracedTensor[]).map((one) => this.nameOf(one)),
+            { axis: { int: (second ?? 0) as number } },
+          ),
+        );
+      case 'aten::mean.dim':
+        if ((second as readonly number[]).join() !== '2,3' || third !== true) break;
+        return set(this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input())])));
+      case 'aten::softmax.int':
+        return set(
+          this.fromFloat32(this.node('Softmax', [this.toFloat32(input())], { axis: { int: second as number } })),
+        );
+      case 'aten::reshape': {
+        const shape = second as readonly number[];
+        return set(this.node('Reshape', [input(), this.shape(shape[0] === 1 ? [0, ...shape.slice(1)] : shape)]));
+      }
+      case 'aten::select.int':
+        return set(
+          this.node('Gather', [input(), this.integers([third as number], [])], { axis: { int: second as number } }),
+        );
+      case 'aten::split.Tensor': {
+        const axis = (third ?? 0) as number;
+        const sizes = this.integers(step.results.map(({ shape }) => shape[axis]!));
+        const outputs = step.results.map((one) => {
+          const name = this.fresh();
+          this.names.set(one, name);
+          return name;
+        });
+        this.nodes.push({ type: 'Split', inputs: [input(), sizes], outputs, attributes: { axis: { int: axis } } });
+        return;
+      }
+      case 'aten::max_pool2d':
+        return set(
+          this.node('MaxPool', [input()], {
+            kernel_shape: ints(pair(second, 1)),
+            strides: ints(pair(third, 1)),
+            pads: ints(around(pair(fourth, 0))),
+            dilations: ints(pair(fifth, 1)),
+            ceil_mode: { int: sixth === true ? 1 : 0 },
+          }),
+        );
+      case 'aten::avg_pool2d':
+        return set(
+          this.node('AveragePool', [input()], {
+            kernel_shape: ints(pair(second, 1)),
+            strides: ints(pair(third, 1)),
+            pads: ints(around(pair(fourth, 0))),
+            ceil_mode: { int: fifth === true ? 1 : 0 },
+            count_include_pad: { int: sixth === false ? 0 : 1 },
+          }),
+        );
+      case 'aten::instance_norm': {
+        const [, weight, bias, , , , , eps] = step.arguments;
+        const given = [weight, bias].map((one) =>
+          this.float32((one as TracedTensor).constant!.toArray(), (one as TracedTensor).shape),
+        );
+        return set(
+          this.fromFloat32(
+            this.node('InstanceNormalization', [this.toFloat32(input()), ...given], {
+              epsilon: { float: eps as number },
+            }),
+          ),
+        );
+      }
+      case 'aten::upsample_nearest2d.vec':
+        return set(
+          this.resize(input(), first as TracedTensor, result, {
+            mode: { text: 'nearest' },
+            coordinate_transformation_mode: { text: 'asymmetric' },
+            nearest_mode: { text: 'floor' },
+          }),
+        );
+      case 'aten::upsample_bilinear2d.vec':
+        return set(
+          this.resize(input(), first as TracedTensor, result, {
+            mode: { text: 'linear' },
+            coordinate_transformation_mode: { text: third === true ? 'align_corners' : 'half_pixel' },
+          }),
+        );
+    }
+    throw new Error(
+      `Expected a network of operators that ONNX has, found ${step.operator}: this network cannot be exported.`,
+    );
+  }
+
+  private resize(input: string, from: TracedTensor, to: TracedTensor, attributes: Record<string, Attribute>): string {
+    const scales = to.shape.map((size, axis) => (axis < 2 ? 1 : size / from.shape[axis]!));
+    return this.node('Resize', [input, '', this.float32(scales, [4])], attributes);
+  }
+
+  private fresh(): string {
+    return `t${this.count++}`;
+  }
+
+  private node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Record<string, Attribute> = {},
+    output = this.fresh(),
+  ): string {
+    this.nodes.push({ type, inputs, outputs: [output], attributes });
+    return output;
+  }
+
+  private nameOf(tensor: TracedTensor): string {
+    const before = this.names.get(tensor);
+    if (before !== undefined) return before;
+    if (!tensor.constant) throw new Error('A tensor is read before it is made.');
+    const name = this.constant(tensor.constant);
+    this.names.set(tensor, name);
+    return name;
+  }
+
+  private constant(tensor: Tensor): string {
+    const { type } = this.options;
+    using converted = tensor.to(type);
+    using plain = converted.contiguous();
+    const data = plain.data(type);
+    return this.bytes(type, tensor.shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice());
+  }
+
+  private float32(values: readonly number[], shape: readonly number[]): string {
+    return this.bytes('float32', shape, new Uint8Array(Float32Array.from(values).buffer));
+  }
+
+  private integers(values: readonly number[], shape: readonly number[] = [values.length]): string {
+    return this.bytes('int64', shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
+  }
+
+  private shape(sizes: readonly number[]): string {
+    return this.integers(sizes);
+  }
+
+  private bytes(type: OnnxType, shape: readonly number[], bytes: Uint8Array): string {
+    const name = `c${this.initializers.length}`;
+    this.initializers.push({ name, type, shape, bytes });
+    return name;
+  }
+
+  private toFloat32(name: string): string {
+    return this.options.type === 'float32' ? name : this.node('Cast', [name], { to: { int: 1 } });
+  }
+
+  private fromFloat32(name: string): string {
+    return this.options.type === 'float32' ? name : this.node('Cast', [name], { to: { int: 10 } });
+  }
+}
