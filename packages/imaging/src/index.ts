@@ -64,7 +64,7 @@ export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
 export { CLASS_COUNT, LABELS, labelById, labelByName } from './labels.js';
 export type { Label, LabelName } from './labels.js';
-export { likeliestLabels } from './likeliest-labels.js';
+export { classProbabilities, likeliestLabels } from './likeliest-labels.js';
 export type { LogitShape } from './likeliest-labels.js';
 export { labelVolumesMl, valueRange } from './measure.js';
 export type { ValueRange } from './measure.js';

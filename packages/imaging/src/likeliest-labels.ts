@@ -21,12 +21,7 @@ export function likeliestLabels(
   logits: Float32Array,
   { count, classes, pixels, unmarked = [] }: LogitShape,
 ): Uint8Array {
-  if (logits.length !== count * classes * pixels) {
-    throw new ImagingError(
-      'bad-argument',
-      `Expected ${count} x ${classes} x ${pixels} logits, found ${logits.length}: the model has another output.`,
-    );
-  }
+  checkLength(logits, count, classes, pixels);
   const ids = Array.from({ length: classes }, (_, id) => id);
   const background = ids.filter((id) => id === 0 || unmarked.includes(id));
   const marked = ids.filter((id) => !background.includes(id));
@@ -45,6 +40,43 @@ export function likeliestLabels(
     }
   }
   return labels;
+}
+
+/**
+ * Probabilities of the classes of every pixel (softmax over them), those of unmarked types counted as background's.
+ *
+ * @param logits count x classes x pixels
+ * @returns the same shape
+ */
+export function classProbabilities(
+  logits: Float32Array,
+  { count, classes, pixels, unmarked = [] }: LogitShape,
+): Float32Array {
+  checkLength(logits, count, classes, pixels);
+  const result = new Float32Array(logits.length);
+  for (let n = 0; n < count; n++) {
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      const at = n * classes * pixels + pixel;
+      let most = -Infinity;
+      for (let id = 0; id < classes; id++) most = Math.max(most, logits[at + id * pixels]!);
+      let sum = 0;
+      for (let id = 0; id < classes; id++) {
+        const weight = Math.exp(logits[at + id * pixels]! - most);
+        result[at + (unmarked.includes(id) ? 0 : id) * pixels]! += weight;
+        sum += weight;
+      }
+      for (let id = 0; id < classes; id++) result[at + id * pixels]! /= sum;
+    }
+  }
+  return result;
+}
+
+function checkLength(logits: Float32Array, count: number, classes: number, pixels: number): void {
+  if (logits.length === count * classes * pixels) return;
+  throw new ImagingError(
+    'bad-argument',
+    `Expected ${count} x ${classes} x ${pixels} logits, found ${logits.length}: the model has another output.`,
+  );
 }
 
 function logSumExp(logits: Float32Array, at: number, pixels: number, ids: readonly number[]): number {

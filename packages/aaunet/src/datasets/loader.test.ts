@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { memoryStats } from '@aaunet/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { inBatches, loadBatches } from './loader.js';
+import { inBatches } from './batches.js';
+import { loadBatches } from './loader.js';
 import type { SliceRef } from './sampler.js';
 import { SliceCache } from './slice-cache.js';
 

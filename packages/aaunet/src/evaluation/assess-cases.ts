@@ -6,7 +6,8 @@ import type { Layer } from '@aaunet/torch/nn';
 
 import { unmarkedTypes, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Dataset } from '../datasets/dataset.js';
-import { inBatches, loadBatches } from '../datasets/loader.js';
+import { inBatches } from '../datasets/batches.js';
+import { loadBatches } from '../datasets/loader.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
 import { segmentProbabilities } from '../inference/segment.js';
 import { assess, type Assessment } from '../metrics/assessment.js';

@@ -5,7 +5,8 @@ import { tidy } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { unmarkedTypes, UNKNOWN_LABEL } from '../datasets/annotation.js';
-import { inBatches, loadBatches } from '../datasets/loader.js';
+import { inBatches } from '../datasets/batches.js';
+import { loadBatches } from '../datasets/loader.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
 import { segmentSlices } from '../inference/segment.js';
 import { DiceAccumulator, type EmptyConvention, type SegmentationScores } from '../metrics/dice.js';

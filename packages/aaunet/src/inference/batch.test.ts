@@ -20,7 +20,7 @@ const engine: SegmentationEngine = {
       labels: marked(scan, 2),
       probabilities: LABELS.map(({ id }) => (id === 2 ? marked(scan, 204) : marked(scan, 0))),
     }),
-  close: () => undefined,
+  close: () => Promise.resolve(),
 };
 
 function marked(scan: Volume<Int16Array>, value: number): Volume<Uint8Array> {

@@ -128,7 +128,7 @@ describe('from data set to label map', { timeout: TIMEOUT }, () => {
       const onProgress = (done: number, total: number): void => void progress.push(`${done}/${total}`);
       results.push((await engine.segment(scan, { onProgress })).data);
       expect(engine.identity).toMatchObject({ name: 'rsu-sc', syntheticWeights: true });
-      engine.close();
+      await engine.close();
     }
     expect(progress).toEqual(['3/3', '3/3', '2/3', '3/3']);
     expect(results[1]).toEqual(results[0]);

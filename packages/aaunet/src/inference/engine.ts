@@ -1,29 +1,23 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { setImmediate } from 'node:timers/promises';
 
 import {
   CLASS_COUNT,
+  classProbabilities,
   LABELS,
+  likeliestLabels,
   resizeSlice,
   resizeVolume,
   restoreLabelMap,
   stackThree,
+  windowToInput,
   type Volume,
 } from '@aaunet/imaging';
-import { aten, empty, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
-import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
 import { unmarkedTypes } from '../datasets/annotation.js';
-import { inBatches } from '../datasets/loader.js';
-import { chosenCheckpoint } from '../evaluation/evaluate.js';
-import { buildModel } from '../models/registry.js';
-import { checkpointPath, loadWeights } from '../training/checkpoint.js';
-import { readModelFile, type ModelFile } from '../training/run-folder.js';
+import { inBatches } from '../datasets/batches.js';
 import type { ModelIdentity } from './report.js';
-import { segmentProbabilities, segmentSlices, type SegmentSettings } from './segment.js';
+import type { SliceNetwork, SliceNetworkOptions } from './slice-network.js';
 
 export interface SegmentOptions {
   /** Slices done of all. */
@@ -45,7 +39,7 @@ export interface SegmentationEngine {
   segment(scan: Volume<Int16Array>, options?: SegmentOptions): Promise<Volume<Uint8Array>>;
   /** The same with probabilities; absent where an engine cannot give them. */
   segmentWithProbabilities?(scan: Volume<Int16Array>, options?: SegmentOptions): Promise<ProbableLabels>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface EngineOptions {
@@ -56,40 +50,51 @@ export interface EngineOptions {
   readonly flip?: boolean | undefined;
 }
 
-/** A network with what it needs to look at slices. */
-interface LoadedNetwork {
-  readonly file: ModelFile;
-  readonly sha256: string;
-  readonly network: Layer;
-  readonly settings: SegmentSettings;
+/** Loads LibTorch only where a network needs it. */
+async function loadNetwork(model: string, options: SliceNetworkOptions): Promise<SliceNetwork> {
+  if (model.endsWith('.onnx')) return (await import('./onnx-network.js')).loadOnnxNetwork(model, options);
+  return (await import('./torch-network.js')).loadTorchNetwork(model, options);
 }
 
-async function loadNetwork(model: string, device: string): Promise<LoadedNetwork> {
-  const { folder, weights } = locate(model);
-  const file = await readModelFile(folder);
-  const sha256 = await hashOf(weights);
-  const network = withoutInitialisation(() => buildModel(file.model)).eval();
-  loadWeights(weights, network);
-  network.to({ device, memoryFormat: 'channels_last' });
-  const settings = { window: file.window, device, precision: file.precision, unmarked: unmarkedTypes(file) };
-  return { file, sha256, network, settings };
+/** Slices of a scan as network input, with the logits' layout. */
+interface SliceBatch {
+  readonly input: Float32Array;
+  readonly count: number;
+  readonly slices: readonly number[];
 }
 
-/** Probabilities and labels of a batch at the network's size: the mean over the networks. */
-function decide(networks: readonly LoadedNetwork[], hu: Tensor, flip: boolean): { labels: Uint8Array; mean: Tensor } {
-  const all = networks.map(({ network, settings }) => segmentProbabilities(network, hu, settings, flip));
-  const mean = all
-    .slice(1)
-    .reduce((sum, one) => sum.add(one), all[0]!)
-    .mul(1 / all.length);
-  return { labels: aten.argmax(mean, 1).to('uint8').contiguous().data('uint8'), mean };
+/** Each row backwards: the slice as in a mirror. */
+function mirrored(values: Float32Array, columns: number): Float32Array {
+  const result = values.slice();
+  for (let row = 0; row < result.length; row += columns) result.subarray(row, row + columns).reverse();
+  return result;
+}
+
+/** The mean of what the networks say, of the slices and, with `flip`, of their mirror images. */
+async function meanProbabilities(
+  networks: readonly SliceNetwork[],
+  { input, count }: SliceBatch,
+  flip: boolean,
+): Promise<Float32Array> {
+  const mean = new Float32Array((input.length / 3) * CLASS_COUNT);
+  const looks = networks.length * (flip ? 2 : 1);
+  for (const network of networks) {
+    const { size } = network.file;
+    const shape = { count, classes: CLASS_COUNT, pixels: size ** 2, unmarked: unmarkedTypes(network.file) };
+    const add = (probabilities: Float32Array): void => {
+      for (let i = 0; i < mean.length; i++) mean[i]! += probabilities[i]! / looks;
+    };
+    add(classProbabilities(await network.run(input, count), shape));
+    if (flip) add(mirrored(classProbabilities(await network.run(mirrored(input, size), count), shape), size));
+  }
+  return mean;
 }
 
 /** Steps of a probability while it is resized: whole numbers, as HU are. */
 const FINE = 100;
 
 /**
- * Loads a run folder or a `.safetensors` file with its model.json beside it; of several the probabilities are averaged.
+ * Loads a run folder, a `.safetensors` file with its model.json beside it or an `.onnx` file that `aaunet export` wrote; of several the probabilities are averaged.
  *
  * @throws Error if several have inputs of different sizes.
  */
@@ -98,9 +103,25 @@ export async function loadEngine(
   options: EngineOptions = {},
 ): Promise<SegmentationEngine> {
   const { device = 'cpu', threads, batch = 4, flip = false } = options;
-  if (threads !== undefined) setNumThreads(threads);
-  const networks: LoadedNetwork[] = [];
-  for (const one of typeof model === 'string' ? [model] : model) networks.push(await loadNetwork(one, device));
+  const networks: SliceNetwork[] = [];
+  const close = async (): Promise<void> => {
+    for (const network of networks) await network.close();
+  };
+  try {
+    for (const one of typeof model === 'string' ? [model] : model) {
+      networks.push(await loadNetwork(one, { device, threads }));
+    }
+    return engineOf(networks, { batch, flip, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function engineOf(
+  networks: readonly SliceNetwork[],
+  { batch, flip, close }: { batch: number; flip: boolean; close: () => Promise<void> },
+): SegmentationEngine {
   const [first] = networks;
   if (first === undefined) throw new Error('Expected at least one model, found none.');
   const { size } = first.file;
@@ -111,23 +132,25 @@ export async function loadEngine(
     );
   }
 
+  const shapeOf = (count: number) => ({ count, classes: CLASS_COUNT, pixels: size ** 2 });
+
   /** Calls `take` with each batch of slices as network input. */
   const forEachBatch = async (
     scan: Volume<Int16Array>,
     { onProgress, signal }: SegmentOptions,
-    take: (hu: Tensor, slices: readonly number[]) => void,
+    take: (batch: SliceBatch) => Promise<void>,
   ): Promise<void> => {
     const resized = resizeVolume(scan, { rows: size, columns: size });
-    const slices = Array.from({ length: scan.slices }, (_, k) => k);
-    for (const part of inBatches(slices, batch)) {
+    const each = 3 * size * size;
+    const all = Array.from({ length: scan.slices }, (_, k) => k);
+    for (const slices of inBatches(all, batch)) {
       signal?.throwIfAborted();
-      tidy(() => {
-        const hu = empty([part.length, 3, size, size], { dtype: 'int16' });
-        const data = hu.data('int16');
-        for (const [i, k] of part.entries()) data.set(stackThree(resized, k), i * 3 * size * size);
-        take(hu, part);
-      });
-      onProgress?.(part.at(-1)! + 1, scan.slices);
+      const input = new Float32Array(slices.length * each);
+      for (const [i, k] of slices.entries()) {
+        windowToInput(stackThree(resized, k), first.file.window, input.subarray(i * each, (i + 1) * each));
+      }
+      await take({ input, count: slices.length, slices });
+      onProgress?.(slices.at(-1)! + 1, scan.slices);
       await setImmediate();
     }
   };
@@ -139,12 +162,15 @@ export async function loadEngine(
     identity: identityOf(networks),
     async segment(scan, segmentOptions = {}) {
       const labels = new Uint8Array(scan.slices * size * size);
-      await forEachBatch(scan, segmentOptions, (hu, part) => {
-        const found =
-          networks.length === 1 && !flip
-            ? segmentSlices(first.network, hu, first.settings).data('uint8')
-            : decide(networks, hu, flip).labels;
-        labels.set(found, part[0]! * size * size);
+      await forEachBatch(scan, segmentOptions, async (part) => {
+        const isAlone = networks.length === 1 && !flip;
+        const found = isAlone
+          ? likeliestLabels(await first.run(part.input, part.count), {
+              ...shapeOf(part.count),
+              unmarked: unmarkedTypes(first.file),
+            })
+          : likeliestLabels(await meanProbabilities(networks, part, flip), shapeOf(part.count));
+        labels.set(found, part.slices[0]! * size * size);
       });
       return atSource(scan, labels);
     },
@@ -153,11 +179,10 @@ export async function loadEngine(
       const { slices, rows, columns } = scan;
       const maps = LABELS.map(() => new Uint8Array(slices * rows * columns));
       const plane = size * size;
-      await forEachBatch(scan, segmentOptions, (hu, part) => {
-        const decided = decide(networks, hu, flip);
-        labels.set(decided.labels, part[0]! * plane);
-        const mean = decided.mean.data('float32');
-        for (const [i, k] of part.entries()) {
+      await forEachBatch(scan, segmentOptions, async (part) => {
+        const mean = await meanProbabilities(networks, part, flip);
+        labels.set(likeliestLabels(mean, shapeOf(part.count)), part.slices[0]! * plane);
+        for (const [i, k] of part.slices.entries()) {
           LABELS.forEach(({ id }, index) => {
             const start = (i * CLASS_COUNT + id) * plane;
             const fine = Int16Array.from(mean.subarray(start, start + plane), (p) => Math.round(p * 255 * FINE));
@@ -171,14 +196,12 @@ export async function loadEngine(
       });
       return { labels: atSource(scan, labels), probabilities: maps.map((data) => ({ ...scan, data })) };
     },
-    close() {
-      for (const { network } of networks) network[Symbol.dispose]();
-    },
+    close,
   };
 }
 
 /** What several networks are together: they can speak of the types that all of them were taught. */
-function identityOf(networks: readonly LoadedNetwork[]): ModelIdentity {
+function identityOf(networks: readonly SliceNetwork[]): ModelIdentity {
   const [first] = networks;
   return {
     name: networks.map(({ file }) => file.model).join('+'),
@@ -192,20 +215,4 @@ function identityOf(networks: readonly LoadedNetwork[]): ModelIdentity {
             .digest('hex'),
     members: networks.map(({ file, sha256 }) => ({ name: file.model, sha256 })),
   };
-}
-
-/** The weights file of `model`, and the folder with its model.json. */
-function locate(model: string): { folder: string; weights: string } {
-  const found = statSync(model, { throwIfNoEntry: false });
-  if (found?.isDirectory()) return { folder: model, weights: checkpointPath(model, chosenCheckpoint(model)) };
-  if (found?.isFile() && model.endsWith('.safetensors')) return { folder: dirname(model), weights: model };
-  throw new Error(
-    `Expected --model to be a run folder or a .safetensors file with its model.json beside it, found ${model}.`,
-  );
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }

@@ -19,7 +19,7 @@ const threshold: SegmentationEngine = {
     options?.onProgress?.(scan.slices, scan.slices);
     return Promise.resolve({ ...scan, data: Uint8Array.from(scan.data, (hu) => (hu > 100 && hu < 1000 ? 1 : 0)) });
   },
-  close: () => undefined,
+  close: () => Promise.resolve(),
 };
 
 let out: string;

@@ -44,7 +44,7 @@ export interface PredictRunOptions {
 }
 
 export interface PredictOptions extends PredictRunOptions, EngineOptions {
-  /** A run folder or a `.safetensors` file; several decide together. */
+  /** A run folder, a `.safetensors` file or an `.onnx` file; several decide together. */
   readonly model: string | readonly string[];
   /** Processes that work side by side, each on one scan; with more than one a crash costs one scan only. */
   readonly jobs?: number | undefined;
@@ -184,6 +184,6 @@ export async function predict(inputs: readonly string[], options: PredictOptions
     if ((options.jobs ?? 1) > 1 && scans.length > 1) return await predictInProcesses(engine.identity, scans, options);
     return await predictWith(engine, scans, options);
   } finally {
-    engine.close();
+    await engine.close();
   }
 }

@@ -2,7 +2,7 @@ import { constant, cyclic, type Schedule } from '@aaunet/torch/optim';
 
 import { typeIds, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Dataset } from '../datasets/dataset.js';
-import { inBatches } from '../datasets/loader.js';
+import { inBatches } from '../datasets/batches.js';
 import { sampleEpoch, type SliceRef } from '../datasets/sampler.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
 import type { Splits } from '../datasets/splits.js';

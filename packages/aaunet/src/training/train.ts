@@ -18,7 +18,8 @@ import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './ch
 import { changedKeys, type TrainConfig } from './config.js';
 import { MetricsLog } from './metrics-log.js';
 import { partsOf, planTraining } from './plan.js';
-import { readRunConfig, startRun, writeModelFile } from './run-folder.js';
+import { writeModelFile } from './model-file.js';
+import { readRunConfig, startRun } from './run-folder.js';
 import { finishStep, trainPart } from './step.js';
 import { Team } from './team.js';
 

@@ -1,0 +1,88 @@
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+import { autocast, fromTypedArray, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
+import { compile } from '@aaunet/torch/compile';
+import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
+
+import { chosenCheckpoint } from '../evaluation/evaluate.js';
+import { buildModel } from '../models/registry.js';
+import { checkpointPath, loadWeights } from '../training/checkpoint.js';
+import { readModelFile, type ModelFile } from '../training/model-file.js';
+import { sha256OfFile } from './file-hash.js';
+import type { SliceNetwork, SliceNetworkOptions } from './slice-network.js';
+
+/** A trained network in inference mode on the CPU, in float32; the caller disposes it. */
+export interface TrainedNetwork {
+  readonly file: ModelFile;
+  readonly sha256: string;
+  readonly network: Layer;
+}
+
+/** Loads a run folder, or a `.safetensors` file with its model.json beside it. */
+export async function loadTrainedNetwork(model: string): Promise<TrainedNetwork> {
+  const { folder, weights } = locate(model);
+  const file = await readModelFile(folder);
+  const sha256 = await sha256OfFile(weights);
+  const network = withoutInitialisation(() => buildModel(file.model)).eval();
+  try {
+    loadWeights(weights, network);
+  } catch (error) {
+    network[Symbol.dispose]();
+    throw error;
+  }
+  return { file, sha256, network };
+}
+
+/** A trained network run by LibTorch in the precision of its training: compiled on the CPU, as it is elsewhere. */
+export async function loadTorchNetwork(model: string, { device, threads }: SliceNetworkOptions): Promise<SliceNetwork> {
+  if (threads !== undefined) setNumThreads(threads);
+  const { file, sha256, network } = await loadTrainedNetwork(model);
+  const { size } = file;
+  const precision = file.precision === 'bf16' ? 'bfloat16' : 'float32';
+  const loaded: Disposable & { forward(image: Tensor): Tensor } =
+    device === 'cpu'
+      ? compile(network, [3, size, size], { precision })
+      : network.to({ device, memoryFormat: 'channels_last' });
+  if (loaded !== network) network[Symbol.dispose]();
+  const mixed = {
+    device: device.split(':')[0] as 'cpu' | 'cuda',
+    dtype: 'bfloat16',
+    enabled: precision === 'bfloat16',
+  } as const;
+  const logitsOf = (image: Tensor): Tensor =>
+    device === 'cpu'
+      ? loaded.forward(image)
+      : autocast(mixed, () => loaded.forward(image.to({ device }).contiguous('channels_last')));
+  return {
+    file,
+    sha256,
+    run: (input, count) =>
+      Promise.resolve(
+        tidy(() =>
+          noGrad(() =>
+            logitsOf(fromTypedArray(input, [count, 3, size, size]))
+              .to('float32')
+              .cpu()
+              .contiguous()
+              .data('float32')
+              .slice(),
+          ),
+        ),
+      ),
+    close: () => {
+      loaded[Symbol.dispose]();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** The weights file of `model`, and the folder with its model.json. */
+function locate(model: string): { folder: string; weights: string } {
+  const found = statSync(model, { throwIfNoEntry: false });
+  if (found?.isDirectory()) return { folder: model, weights: checkpointPath(model, chosenCheckpoint(model)) };
+  if (found?.isFile() && model.endsWith('.safetensors')) return { folder: dirname(model), weights: model };
+  throw new Error(
+    `Expected --model to be a run folder, a .safetensors file with its model.json beside it or an .onnx file, found ${model}.`,
+  );
+}

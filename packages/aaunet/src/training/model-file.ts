@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+
+import { LABELS, type LabelName } from '@aaunet/imaging';
+import { z } from 'zod';
+
+import { writeJsonAtomic } from '../atomic.js';
+import { readJson } from '../schema-errors.js';
+
+const labelNames = LABELS.map(({ name }) => name) as [LabelName, ...LabelName[]];
+
+/** model.json: what predicting needs to preprocess as in training, and what the weights can speak of. */
+export const modelFileSchema = z.strictObject({
+  format: z.literal('aaunet-model-1'),
+  software: z.string(),
+  model: z.string(),
+  labels: z.record(z.string(), z.int()),
+  /** Types that the training data mark. */
+  annotated: z.array(z.enum(labelNames)),
+  /** Types that they mark without naming them. */
+  untyped: z.array(z.enum(labelNames)).default([]),
+  window: z.strictObject({ center: z.number(), width: z.number().positive() }),
+  /** In-plane size of the network's input in pixels. */
+  size: z.int().min(32).max(4096).multipleOf(32),
+  /** Consecutive slices the network sees. */
+  slices: z.literal(3),
+  precision: z.enum(['bf16', 'fp32']),
+  /** True where the training data are phantoms. */
+  synthetic: z.boolean(),
+});
+
+export type ModelFile = z.output<typeof modelFileSchema>;
+
+export function readModelFile(folder: string): Promise<ModelFile> {
+  return readJson(join(folder, 'model.json'), modelFileSchema);
+}
+
+export async function writeModelFile(
+  folder: string,
+  model: Omit<ModelFile, 'format' | 'labels' | 'slices'>,
+): Promise<void> {
+  const labels = { background: 0, ...Object.fromEntries(LABELS.map(({ id, name }) => [name, id])) };
+  await writeJsonAtomic(join(folder, 'model.json'), { format: 'aaunet-model-1', ...model, labels, slices: 3 });
+}
