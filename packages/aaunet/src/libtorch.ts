@@ -10,6 +10,7 @@ export { HRNET, HRNet, type HRNetName } from './encoders/hrnet.js';
 export { RESNEST, ResNeSt, type ResNeStName } from './encoders/resnest.js';
 export { RESNET, ResNet, type ResNetName } from './encoders/resnet.js';
 export { evaluateRun, type EvaluateOptions } from './evaluation/evaluate.js';
+export { exportModel, type ExportOptions, type ExportResult } from './export/export-model.js';
 export { loadEngine, type EngineOptions, type SegmentationEngine } from './inference/engine.js';
 export { predict, type PredictOptions, type PredictResult } from './inference/predict.js';
 export { focalLoss } from './losses/focal.js';

@@ -3,6 +3,7 @@ import { VERSION } from '../version.js';
 import { addBench } from './commands/bench.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEvaluate } from './commands/evaluate.js';
+import { addExport } from './commands/export.js';
 import { addImport } from './commands/import.js';
 import { addInspect } from './commands/inspect.js';
 import { addModels } from './commands/models.js';
@@ -29,7 +30,7 @@ function buildProgram(context: CliContext): Command {
     .addHelpText('after', '\nExample:\n  aaunet synth phantoms && aaunet train phantoms --out runs/first');
   for (const add of [
     ...[addSynth, addImport, addTrain, addEvaluate, addTable, addReproduce],
-    ...[addInspect, addPredict, addServe, addModels, addBench, addDoctor],
+    ...[addInspect, addPredict, addExport, addServe, addModels, addBench, addDoctor],
   ])
     add(program, context);
   // Also after the command's name, where people put it.

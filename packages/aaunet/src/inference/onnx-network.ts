@@ -33,7 +33,7 @@ export async function loadOnnxNetwork(
   const { sha256: _weights, export: _made, ...file } = exported;
   const session = await InferenceSession.create(bytes, {
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
     ...(threads !== undefined && { intraOpNumThreads: threads }),
   }).catch((error: unknown) => {
     throw new Error(`Expected a network that ONNX Runtime reads, found a damaged one in ${path}; export it again.`, {

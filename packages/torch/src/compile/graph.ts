@@ -1,3 +1,5 @@
+import { observe } from '../operators.js';
+import type { Tensor } from '../tensor.js';
 import { tensorsOf, type Trace, type TracedArgument, type TracedCall, type TracedTensor } from '../trace.js';
 
 /** What a fused convolution does after it has summed: add another tensor, then a function of each value. */
@@ -42,6 +44,8 @@ export function inputsOf(step: Step): readonly TracedTensor[] {
   return step.residual ? [step.input, step.residual] : [step.input];
 }
 
+const CONVOLUTION = 'aten::conv2d';
+
 const pair = (value: TracedArgument): number[] =>
   Array.isArray(value) ? (value as number[]).slice(0, 2) : [value as number, value as number];
 
@@ -53,7 +57,7 @@ export function stepsOf(trace: Trace): Step[] {
     const { operator, arguments: given, results } = call;
     const result = results[0]!;
     switch (operator) {
-      case 'aten::conv2d': {
+      case CONVOLUTION: {
         const [input, weight, bias, stride, padding, dilation, groups] = given;
         const geometry = {
           stride: pair(stride ?? 1),
@@ -144,4 +148,24 @@ export function stepsOf(trace: Trace): Step[] {
         return [{ kind: 'plain', ...call }];
     }
   });
+}
+
+/** What the convolutions of a trace read, in order of execution: as {@link observeConvolutions} counts them. */
+export function convolutionInputs(trace: Trace): TracedTensor[] {
+  return trace.calls.filter(({ operator }) => operator === CONVOLUTION).map((call) => tensor(call.arguments[0]));
+}
+
+/** Shows `watch` what each convolution that `body` runs reads, with its number in order of execution. */
+export function observeConvolutions(watch: (input: Tensor, index: number) => void, body: () => void): void {
+  let index = 0;
+  observe((name, args, run) => {
+    if (name === CONVOLUTION)
+      observe(
+        (_name, _args, inner) => inner(),
+        () => {
+          watch(args[0] as Tensor, index++);
+        },
+      );
+    return run();
+  }, body);
 }

@@ -62,7 +62,7 @@ export function addPredict(program: Command, context: CliContext): void {
     )
     .requiredOption(
       '--model <model>',
-      'run folder or .safetensors file; given again, several decide together',
+      'run folder, .safetensors or .onnx file; given again, several decide together',
       (model: string, others: string[] | undefined) => [...(others ?? []), model],
     )
     .requiredOption('--out <out>', 'folder for the results')

@@ -1,0 +1,202 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { readNiftiFile, writeNiftiFile } from '@aaunet/imaging/node';
+import { manualSeed, memoryStats, noGrad, randn, tidy, zeros } from '@aaunet/torch';
+import { foldBatchNorms, stepsOf, trace } from '@aaunet/torch/compile';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { loadEngine } from '../inference/engine.js';
+import { loadOnnxNetwork } from '../inference/onnx-network.js';
+import { buildModel, TABLE_I } from '../models/registry.js';
+import { tinyScan, writeTinyDataset } from '../testing/tiny-dataset.js';
+import { resolveTrainConfig } from '../training/config.js';
+import { train } from '../training/train.js';
+import { exportModel } from './export-model.js';
+import { encodeOnnx, type OnnxDescription } from './onnx-file.js';
+import { GraphBuilder } from './onnx-graph.js';
+
+const TIMEOUT = 300_000;
+const ABOUT: OnnxDescription = { producer: 'test', version: '1', description: '', metadata: {} };
+
+describe.each([...TABLE_I, 'hrnet-w18', 'resnet50-unetplusplus', 'resnest14-all-attention'] as const)('%s', (name) => {
+  it('computes as ONNX what it computes in LibTorch, for any number of images', { timeout: TIMEOUT }, async () => {
+    manualSeed(1);
+    using network = buildModel(name).eval();
+    using traced = noGrad(() => trace((image) => network.forward(image), [zeros([1, 3, 64, 32])]));
+    const file = tidy(() => {
+      const steps = noGrad(() => foldBatchNorms(stepsOf(traced), traced.outputs, (tensor) => tensor));
+      const graph = new GraphBuilder({ type: 'float32' }).build(name, steps, traced.inputs[0]!, traced.outputs[0]!);
+      return Buffer.concat(encodeOnnx(graph, ABOUT));
+    });
+    const session = await InferenceSession.create(file);
+    for (const count of [1, 3]) {
+      using image = randn([count, 3, 64, 32]);
+      const wanted = tidy(() => noGrad(() => network.forward(image).toArray()));
+      const fed = new Tensor('float32', image.data('float32'), [count, 3, 64, 32]);
+      const { logits } = await session.run({ image: fed });
+      const found = logits!.data as Float32Array;
+      const scale = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(found).toHaveLength(wanted.length);
+      expect(wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0)).toBeLessThan(
+        1e-4 * Math.max(scale, 0.1),
+      );
+    }
+    await session.release();
+  });
+});
+
+describe('a trained run', { timeout: TIMEOUT }, () => {
+  let folder: string;
+  let run: string;
+  let scan: string;
+  const fp32 = (): string => join(folder, 'fp32.onnx');
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'aaunet-export-test-'));
+    run = join(folder, 'run');
+    scan = join(folder, 'scan.nii.gz');
+    const data = join(folder, 'data');
+    await writeTinyDataset(data);
+    const settings = {
+      data,
+      model: 'resnest14-all-attention',
+      size: 64,
+      batch: 2,
+      epochs: 1,
+      stepsPerEpoch: 3,
+      precision: 'fp32' as const,
+    };
+    await train(resolveTrainConfig({ ...settings, classWeights: { background: 1 } }), { run });
+    await writeNiftiFile(scan, tinyScan('unseen', 80).scan);
+    await exportModel(run, { out: fp32() });
+  }, TIMEOUT);
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('is described in the file, and gives the same labels through ONNX Runtime as through LibTorch', async () => {
+    const network = await loadOnnxNetwork(fp32());
+    expect(network.file).toMatchObject({ model: 'resnest14-all-attention', size: 64, synthetic: true });
+    expect(network.exported.export).toMatchObject({ precision: 'fp32' });
+    await network.close();
+    const { scan: volume } = tinyScan('unseen', 64);
+    const labels: Uint8Array[] = [];
+    for (const model of [run, fp32()])
+      for (const flip of [false, true]) {
+        const engine = await loadEngine(model, { flip, batch: 3 });
+        labels.push((await engine.segment(volume)).data, (await engine.segmentWithProbabilities!(volume)).labels.data);
+        await engine.close();
+      }
+    const half = labels.length / 2;
+    for (let i = 0; i < half; i++) {
+      const same = labels[i]!.filter((label, at) => label === labels[half + i]![at]).length;
+      expect(same / labels[i]!.length).toBeGreaterThanOrEqual(0.9999);
+    }
+  });
+
+  it('takes a batch that the file insists on', async () => {
+    const out = join(folder, 'fixed.onnx');
+    await exportModel(run, { out, batch: 2 });
+    const [fixed, free] = [await loadOnnxNetwork(out), await loadOnnxNetwork(fp32())];
+    using input = randn([3, 3, 64, 64]);
+    const [a, b] = [await fixed.run(input.data('float32'), 3), await free.run(input.data('float32'), 3)];
+    expect(a.every((value, i) => Math.abs(value - b[i]!) < 1e-4)).toBe(true);
+    await fixed.close();
+    await free.close();
+  });
+
+  it('halves in fp16, and is a quarter in int8 with ranges from training slices and its Dice written down', async () => {
+    const before = memoryStats().tensors;
+    const sizes = { fp32: (await stat(fp32())).size, fp16: 0, int8: 0 };
+    for (const precision of ['fp16', 'int8'] as const) {
+      const out = join(folder, `${precision}.onnx`);
+      const result = await exportModel(run, { out, precision });
+      sizes[precision] = result.bytes;
+      expect((await stat(out)).size).toBe(result.bytes);
+      const network = await loadOnnxNetwork(out);
+      expect(network.exported.export.precision).toBe(precision);
+      if (precision === 'int8') expect(network.exported.export.dice?.slices).toBeGreaterThan(0);
+      await network.close();
+    }
+    expect(sizes.fp16 / sizes.fp32).toBeCloseTo(0.5, 1);
+    expect(sizes.int8 / sizes.fp32).toBeLessThan(0.4);
+    const [whole, rounded] = [await loadOnnxNetwork(fp32()), await loadOnnxNetwork(join(folder, 'int8.onnx'))];
+    const image = tidy(() => randn([1, 3, 64, 64]).abs().clamp(0, 1).data('float32').slice());
+    const [wanted, found] = [await whole.run(image, 1), await rounded.run(image, 1)];
+    const scale = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const mean = wanted.reduce((sum, value, i) => sum + Math.abs(value - found[i]!), 0) / wanted.length;
+    expect(mean).toBeGreaterThan(0);
+    expect(mean).toBeLessThan(0.1 * scale);
+    await whole.close();
+    await rounded.close();
+    expect(memoryStats().tensors).toBe(before);
+  });
+
+  it('is used without LibTorch: the process never loads the addon', async () => {
+    const program = fileURLToPath(new URL('../../bin/aaunet.js', import.meta.url));
+    const hook = join(folder, 'no-addon.cjs');
+    await writeFile(
+      hook,
+      "process.dlopen = ((open) => (module, path, ...rest) => { if (path.includes('aaunet_torch')) throw new Error('LibTorch was loaded'); return open.call(process, module, path, ...rest); })(process.dlopen);",
+    );
+    const out = join(folder, 'predicted');
+    const ask = (model: string) =>
+      promisify(execFile)(process.execPath, [
+        '--require',
+        hook,
+        program,
+        'predict',
+        scan,
+        '--model',
+        model,
+        '--out',
+        out,
+      ]);
+    await expect(ask(run)).rejects.toThrow('LibTorch was loaded');
+    await ask(fp32());
+    const { volume } = await readNiftiFile(join(out, 'scan', 'segmentation.nii.gz'));
+    expect([volume.columns, volume.rows]).toEqual([80, 80]);
+  });
+
+  it('refuses files that are damaged or not ours in a sentence', async () => {
+    const good = await readFile(fp32());
+    const bad = async (bytes: Uint8Array): Promise<string> => {
+      const path = join(folder, 'bad.onnx');
+      await writeFile(path, bytes);
+      return loadEngine(path).then(
+        () => 'loaded',
+        (error: unknown) => (error as Error).message,
+      );
+    };
+    expect(await bad(good.subarray(0, 5000))).toMatch(/Expected an ONNX file, found something else or a damaged file/);
+    expect(await bad(Buffer.from('not protobuf at all'))).toMatch(/Expected an ONNX file/);
+    expect(await bad(new Uint8Array())).toMatch(/without its description/);
+    const graph = { name: 'empty', nodes: [], initializers: [], inputs: [], outputs: [] };
+    const foreign = (metadata: Record<string, string>) => Buffer.concat(encodeOnnx(graph, { ...ABOUT, metadata }));
+    expect(await bad(foreign({ aaunet: '{' }))).toMatch(/description of the model in .*bad\.onnx is not valid/);
+    expect(await bad(foreign({ other: 'x' }))).toMatch(/without its description/);
+    const description = JSON.stringify((await loadOnnxNetwork(fp32())).exported);
+    expect(await bad(foreign({ aaunet: description }))).toMatch(/found (a damaged one|another) in/);
+  });
+
+  it('leaves nothing behind where it cannot be exported', async () => {
+    const out = join(folder, 'gone', 'model.onnx');
+    await rm(join(folder, 'data'), { recursive: true });
+    await expect(exportModel(run, { out, precision: 'int8' })).rejects.toThrow(
+      /training data of .* to find the ranges of 8-bit/,
+    );
+    await expect(readdir(join(folder, 'gone'))).rejects.toThrow('ENOENT');
+  });
+});
+
+it('refuses a network above what an ONNX file can hold before anything is written', () => {
+  const bytes = new Uint8Array(2 ** 30);
+  const initializers = ['a', 'b'].map((name) => ({ name, type: 'float32' as const, shape: [2 ** 28], bytes }));
+  const graph = { name: 'large', nodes: [], initializers, inputs: [], outputs: [] };
+  expect(() => encodeOnnx(graph, ABOUT)).toThrow(/at most 2 GB.*found 2\.1 GB/);
+});
