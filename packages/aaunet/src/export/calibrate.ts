@@ -44,7 +44,7 @@ export async function calibrate(
   );
   const ranges = new Map<TracedTensor, QuantizedInput>();
   for await (const image of images) {
-    tidy(() =>
+    tidy(() => {
       noGrad(() => {
         observeConvolutions(
           (input, index) => {
@@ -56,8 +56,8 @@ export async function calibrate(
           },
           () => network.forward(image),
         );
-      }),
-    );
+      });
+    });
   }
   return ranges;
 }

@@ -74,7 +74,8 @@ export class GraphBuilder {
         step.result,
         this.activate(this.plus(this.normalization(step), step.residual), step.relu ? 'relu' : null),
       );
-    else this.plain(step);
+    else if (step.operator === 'aten::split.Tensor') this.split(step);
+    else this.names.set(step.results[0]!, this.plain(step));
   }
 
   private plus(name: string, residual: TracedTensor | null): string {
@@ -150,107 +151,94 @@ export class GraphBuilder {
     return this.fromFloat32(this.node('Add', [scaled, this.float32(values[1]!, [1, channels, 1, 1])]));
   }
 
-  private plain(step: Plain): void {
+  private split(step: Plain): void {
+    const [input, , dim] = step.arguments;
+    const axis = (dim ?? 0) as number;
+    const sizes = this.integers(step.results.map(({ shape }) => shape[axis]!));
+    const outputs = step.results.map((one) => {
+      const name = this.fresh();
+      this.names.set(one, name);
+      return name;
+    });
+    const inputs = [this.nameOf(input as TracedTensor), sizes];
+    this.nodes.push({ type: 'Split', inputs, outputs, attributes: { axis: { int: axis } } });
+  }
+
+  private plain(step: Plain): string {
     const [first] = step.arguments;
     const result = step.results[0]!;
     const input = (): string => this.nameOf(first as TracedTensor);
-    const set = (name: string): void => void this.names.set(result, name);
     const [, second, third, fourth, fifth, sixth] = step.arguments;
     switch (step.operator) {
       case 'aten::to.device':
         // Conversions were to the one precision of the trace.
-        return set(input());
+        return input();
       case 'aten::relu':
-        return set(this.node('Relu', [input()]));
+        return this.node('Relu', [input()]);
       case 'aten::sigmoid':
-        return set(this.node('Sigmoid', [input()]));
+        return this.node('Sigmoid', [input()]);
       case 'aten::add.Tensor':
         if (Object.keys(step.keywords).length > 0) break;
-        return set(this.node('Add', [input(), this.nameOf(second as TracedTensor)]));
+        return this.node('Add', [input(), this.nameOf(second as TracedTensor)]);
       case 'aten::mul.Tensor':
-        return set(this.node('Mul', [input(), this.nameOf(second as TracedTensor)]));
+        return this.node('Mul', [input(), this.nameOf(second as TracedTensor)]);
       case 'aten::cat':
-        return set(
-          this.node(
-            'Concat',
-            (first as readonly TracedTensor[]).map((one) => this.nameOf(one)),
-            { axis: { int: (second ?? 0) as number } },
-          ),
+        return this.node(
+          'Concat',
+          (first as readonly TracedTensor[]).map((one) => this.nameOf(one)),
+          { axis: { int: (second ?? 0) as number } },
         );
       case 'aten::mean.dim':
         if ((second as readonly number[]).join() !== '2,3' || third !== true) break;
-        return set(this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input())])));
+        return this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input())]));
       case 'aten::softmax.int':
-        return set(
-          this.fromFloat32(this.node('Softmax', [this.toFloat32(input())], { axis: { int: second as number } })),
-        );
+        return this.fromFloat32(this.node('Softmax', [this.toFloat32(input())], { axis: { int: second as number } }));
       case 'aten::reshape': {
         const shape = second as readonly number[];
-        return set(this.node('Reshape', [input(), this.shape(shape[0] === 1 ? [0, ...shape.slice(1)] : shape)]));
+        return this.node('Reshape', [input(), this.shape(shape[0] === 1 ? [0, ...shape.slice(1)] : shape)]);
       }
       case 'aten::select.int':
-        return set(
-          this.node('Gather', [input(), this.integers([third as number], [])], { axis: { int: second as number } }),
-        );
-      case 'aten::split.Tensor': {
-        const axis = (third ?? 0) as number;
-        const sizes = this.integers(step.results.map(({ shape }) => shape[axis]!));
-        const outputs = step.results.map((one) => {
-          const name = this.fresh();
-          this.names.set(one, name);
-          return name;
+        return this.node('Gather', [input(), this.integers([third as number], [])], {
+          axis: { int: second as number },
         });
-        this.nodes.push({ type: 'Split', inputs: [input(), sizes], outputs, attributes: { axis: { int: axis } } });
-        return;
-      }
       case 'aten::max_pool2d':
-        return set(
-          this.node('MaxPool', [input()], {
-            kernel_shape: ints(pair(second, 1)),
-            strides: ints(pair(third, 1)),
-            pads: ints(around(pair(fourth, 0))),
-            dilations: ints(pair(fifth, 1)),
-            ceil_mode: { int: sixth === true ? 1 : 0 },
-          }),
-        );
+        return this.node('MaxPool', [input()], {
+          kernel_shape: ints(pair(second, 1)),
+          strides: ints(pair(third, 1)),
+          pads: ints(around(pair(fourth, 0))),
+          dilations: ints(pair(fifth, 1)),
+          ceil_mode: { int: sixth === true ? 1 : 0 },
+        });
       case 'aten::avg_pool2d':
-        return set(
-          this.node('AveragePool', [input()], {
-            kernel_shape: ints(pair(second, 1)),
-            strides: ints(pair(third, 1)),
-            pads: ints(around(pair(fourth, 0))),
-            ceil_mode: { int: fifth === true ? 1 : 0 },
-            count_include_pad: { int: sixth === false ? 0 : 1 },
-          }),
-        );
+        return this.node('AveragePool', [input()], {
+          kernel_shape: ints(pair(second, 1)),
+          strides: ints(pair(third, 1)),
+          pads: ints(around(pair(fourth, 0))),
+          ceil_mode: { int: fifth === true ? 1 : 0 },
+          count_include_pad: { int: sixth === false ? 0 : 1 },
+        });
       case 'aten::instance_norm': {
         const [, weight, bias, , , , , eps] = step.arguments;
         const given = [weight, bias].map((one) =>
           this.float32((one as TracedTensor).constant!.toArray(), (one as TracedTensor).shape),
         );
-        return set(
-          this.fromFloat32(
-            this.node('InstanceNormalization', [this.toFloat32(input()), ...given], {
-              epsilon: { float: eps as number },
-            }),
-          ),
+        return this.fromFloat32(
+          this.node('InstanceNormalization', [this.toFloat32(input()), ...given], {
+            epsilon: { float: eps as number },
+          }),
         );
       }
       case 'aten::upsample_nearest2d.vec':
-        return set(
-          this.resize(input(), first as TracedTensor, result, {
-            mode: { text: 'nearest' },
-            coordinate_transformation_mode: { text: 'asymmetric' },
-            nearest_mode: { text: 'floor' },
-          }),
-        );
+        return this.resize(input(), first as TracedTensor, result, {
+          mode: { text: 'nearest' },
+          coordinate_transformation_mode: { text: 'asymmetric' },
+          nearest_mode: { text: 'floor' },
+        });
       case 'aten::upsample_bilinear2d.vec':
-        return set(
-          this.resize(input(), first as TracedTensor, result, {
-            mode: { text: 'linear' },
-            coordinate_transformation_mode: { text: third === true ? 'align_corners' : 'half_pixel' },
-          }),
-        );
+        return this.resize(input(), first as TracedTensor, result, {
+          mode: { text: 'linear' },
+          coordinate_transformation_mode: { text: third === true ? 'align_corners' : 'half_pixel' },
+        });
     }
     throw new Error(
       `Expected a network of operators that ONNX has, found ${step.operator}: this network cannot be exported.`,

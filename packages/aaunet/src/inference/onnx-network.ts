@@ -30,7 +30,6 @@ export async function loadOnnxNetwork(
   if (length >= LARGEST_FILE) throw new Error(`Expected an ONNX file below 2 GB, found ${length} bytes: ${path}.`);
   const bytes = await readFile(path);
   const exported = readExportedModel(bytes, path);
-  const { sha256: _weights, export: _made, ...file } = exported;
   const session = await InferenceSession.create(bytes, {
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
@@ -40,10 +39,10 @@ export async function loadOnnxNetwork(
       cause: error,
     });
   });
-  const { size } = file;
+  const { size } = exported;
   const fixedBatch = batchOf(session, size, path);
   return {
-    file,
+    file: exported,
     exported,
     sha256: createHash('sha256').update(bytes).digest('hex'),
     run: async (input, count) => {
