@@ -53,27 +53,21 @@ function withoutUnmarked(probabilities: Tensor, unmarked: readonly number[]): Te
 }
 
 /**
- * Probabilities of a batch of slices: window, network, softmax over the classes; with `flip` the mean with those of the
- * mirrored slices, mirrored back.
+ * Probabilities of a batch of slices: window, network, softmax over the classes.
  *
  * @param hu N x 3 x S x S HU on the CPU, S a multiple of 32
  * @returns N x 8 x S x S, float32, on the CPU
  */
-export function segmentProbabilities(network: Layer, hu: Tensor, settings: SegmentSettings, flip = false): Tensor {
+export function segmentProbabilities(network: Layer, hu: Tensor, settings: SegmentSettings): Tensor {
   return tidy(() =>
     noGrad(() => {
       const scaled = windowed(hu.to({ device: settings.device }), settings.window);
       const image = settings.precision === 'fp64' ? scaled.to('float64') : scaled;
-      const given = (input: Tensor): Tensor => {
-        const logits = mixedPrecision(settings.device, settings.precision, () =>
-          network.forward(input.contiguous('channels_last')),
-        );
-        return withoutUnmarked(aten.softmax.int(logits.to('float32'), 1), settings.unmarked ?? []);
-      };
-      const straight = given(image);
-      if (!flip) return straight.cpu().contiguous();
-      const mirrored = aten.flip(given(aten.flip(image, [3])), [3]);
-      return straight.add(mirrored).mul(0.5).cpu().contiguous();
+      const logits = mixedPrecision(settings.device, settings.precision, () =>
+        network.forward(image.contiguous('channels_last')),
+      );
+      const probabilities = aten.softmax.int(logits.to('float32'), 1);
+      return withoutUnmarked(probabilities, settings.unmarked ?? []).cpu().contiguous();
     }),
   );
 }
