@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 
 import { loadChosenSeries } from './dicom/scan.js';
 import { writeDicomSeries } from './dicom/write.js';
-import { likeliestLabels } from './likeliest-labels.js';
 import { writeNiftiGz } from './nifti/write.js';
 import { readBlobs } from './read-blobs.js';
 import type { Volume } from './volume.js';
@@ -51,16 +50,5 @@ describe('readBlobs', () => {
         { name: 'b', blob },
       ]),
     ).rejects.toThrow('found 2');
-  });
-});
-
-describe('likeliestLabels', () => {
-  it('takes the largest logit, and adds what unmarked types have to background', () => {
-    const logits = Float32Array.of(0, 1, 0.5, 0, 0.4, 1.2);
-    const shape = { count: 1, classes: 3, pixels: 2 };
-    expect([...likeliestLabels(logits, shape)]).toEqual([1, 2]);
-    expect([...likeliestLabels(logits, { ...shape, unmarked: [2] })]).toEqual([0, 0]);
-    expect([...likeliestLabels(logits, { count: 2, classes: 3, pixels: 1 })]).toEqual([1, 2]);
-    expect(() => likeliestLabels(logits, { ...shape, pixels: 3 })).toThrow('found 6');
   });
 });
