@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,10 +14,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../inference/engine.js';
 import { loadOnnxNetwork } from '../inference/onnx-network.js';
 import { buildModel, TABLE_I } from '../models/registry.js';
+import { serve } from '../server/serve.js';
 import { tinyScan, writeTinyDataset } from '../testing/tiny-dataset.js';
 import { resolveTrainConfig } from '../training/config.js';
 import { train } from '../training/train.js';
 import { exportModel } from './export-model.js';
+import { readExportedModel } from './exported-model.js';
 import { encodeOnnx, type OnnxDescription } from './onnx-file.js';
 import { GraphBuilder } from './onnx-graph.js';
 
@@ -161,6 +163,17 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     await ask(fp32());
     const { volume } = await readNiftiFile(join(out, 'scan', 'segmentation.nii.gz'));
     expect([volume.columns, volume.rows]).toEqual([80, 80]);
+  });
+
+  it('is offered to the viewer as ONNX for as long as the server runs', async () => {
+    const page = join(folder, 'page');
+    await mkdir(page);
+    await writeFile(join(page, 'index.html'), '<p>page</p>');
+    const server = await serve({ model: run, page, port: 0 });
+    const bytes = new Uint8Array(await (await fetch(new URL('model.onnx', server.url))).arrayBuffer());
+    await server.close();
+    expect(readExportedModel(bytes, 'served')).toMatchObject({ model: 'resnest14-all-attention', size: 64 });
+    await expect(serve({ model: folder, page, port: 0 })).rejects.toThrow(/holds no checkpoint/);
   });
 
   it('refuses files that are damaged or not ours in a sentence', async () => {

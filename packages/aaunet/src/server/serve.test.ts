@@ -68,7 +68,9 @@ describe('serve', () => {
 
   it('says what is wrong with model, page and port', async () => {
     await expect(serve({ page: join(folder, 'none') })).rejects.toThrow('npm run build');
-    await expect(serve({ page: join(folder, 'page'), model: join(folder, 'run') })).rejects.toThrow('aaunet export');
+    const page = join(folder, 'page');
+    await expect(serve({ page, model: join(folder, 'none.onnx') })).rejects.toThrow('aaunet export');
+    await expect(serve({ page, model: join(folder, 'run') })).rejects.toThrow('Expected --model to be a run folder');
     const port = Number(new URL(server.url).port);
     await expect(serve({ page: join(folder, 'page'), port })).rejects.toThrow('--port');
   });

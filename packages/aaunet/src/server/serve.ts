@@ -1,12 +1,16 @@
 import { createReadStream, existsSync } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface ServeOptions {
-  /** An ONNX file of `aaunet export`, offered to the page as model.onnx; without it the page asks for one. */
+  /**
+   * An ONNX file of `aaunet export`, offered to the page as model.onnx, or a run folder or `.safetensors` file that is exported
+   * for as long as the server runs; without it the page asks for one.
+   */
   readonly model?: string | undefined;
   /** 8080 by default; 0 takes any free one. */
   readonly port?: number | undefined;
@@ -74,6 +78,28 @@ async function fileOf(request: IncomingMessage, page: string, model: string | un
   return (await stat(file)).isFile() ? file : undefined;
 }
 
+/** The ONNX file to offer, and what takes it away again. */
+async function offered(model: string | undefined): Promise<{ file: string | undefined; remove: () => Promise<void> }> {
+  if (model === undefined || model.endsWith('.onnx')) {
+    if (model !== undefined && !(await stat(model).catch(() => undefined))?.isFile()) {
+      throw new Error(
+        `Expected an .onnx file at ${model}, found none: write one with "aaunet export RUN --out FILE.onnx".`,
+      );
+    }
+    return { file: model, remove: () => Promise.resolve() };
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'aaunet-serve-'));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    const { exportModel } = await import('../export/export-model.js');
+    const { out } = await exportModel(model, { out: join(folder, 'model.onnx') });
+    return { file: out, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
 /**
  * Serves the viewer's page and a model on this machine: static files alone, nothing is ever received.
  *
@@ -89,20 +115,13 @@ export async function serve({
   if (!existsSync(join(folder, 'index.html'))) {
     throw new Error('Expected the built page of @aaunet/viewer, found none: run "npm run build" first.');
   }
-  if (model !== undefined) {
-    const found = await stat(model).catch(() => undefined);
-    if (!found?.isFile() || !model.endsWith('.onnx')) {
-      throw new Error(
-        `Expected --model to be an .onnx file, found ${model}: write one with "aaunet export RUN --out FILE.onnx".`,
-      );
-    }
-  }
+  const { file: offer, remove } = await offered(model);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       refuse(response, 405, 'Only reading is possible here.');
       return;
     }
-    const file = await fileOf(request, folder, model);
+    const file = await fileOf(request, folder, offer);
     if (file === undefined) {
       refuse(response, 404, 'There is no such file.');
       return;
@@ -134,16 +153,21 @@ export async function serve({
       );
     });
     server.listen(port, host, resolve);
+  }).catch(async (error: unknown) => {
+    await remove();
+    throw error;
   });
   const { port: taken } = server.address() as AddressInfo;
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}/`,
-    close: () =>
-      new Promise((resolve) => {
+    close: async () => {
+      await new Promise<void>((resolve) => {
         server.close(() => {
           resolve();
         });
         server.closeAllConnections();
-      }),
+      });
+      await remove();
+    },
   };
 }
