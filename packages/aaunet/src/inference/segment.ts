@@ -67,7 +67,9 @@ export function segmentProbabilities(network: Layer, hu: Tensor, settings: Segme
         network.forward(image.contiguous('channels_last')),
       );
       const probabilities = aten.softmax.int(logits.to('float32'), 1);
-      return withoutUnmarked(probabilities, settings.unmarked ?? []).cpu().contiguous();
+      return withoutUnmarked(probabilities, settings.unmarked ?? [])
+        .cpu()
+        .contiguous();
     }),
   );
 }
