@@ -41,6 +41,7 @@ export async function doctor(): Promise<DoctorCheck[]> {
       'problem',
     ),
     ...(await torchChecks()),
+    await onnxRuntimeCheck(),
     check(
       'memory',
       totalmem() >= COMFORTABLE_MEMORY,
@@ -54,6 +55,36 @@ export async function doctor(): Promise<DoctorCheck[]> {
       'Free some space, or work in a folder on a larger disk.',
     ),
   ];
+}
+
+type OnnxRuntime = Pick<typeof import('onnxruntime-node'), 'env' | 'listSupportedBackends'>;
+
+/** Whether ONNX files can be written and used here. */
+export async function onnxRuntimeCheck(
+  load: () => Promise<OnnxRuntime> = () => import('onnxruntime-node'),
+): Promise<DoctorCheck> {
+  try {
+    const { env, listSupportedBackends } = await load();
+    const providers = listSupportedBackends()
+      .filter(({ bundled }) => bundled)
+      .map(({ name }) => name);
+    return check(
+      'ONNX Runtime',
+      providers.includes('cpu'),
+      `${env.versions.node ?? env.versions.common}, providers ${providers.join(', ')}; .onnx files compute on cpu`,
+      'Install onnxruntime-node again: without its CPU provider no .onnx file can be written or used.',
+      'problem',
+    );
+  } catch (error) {
+    const [reason] = (error as Error).message.split('\n');
+    return check(
+      'ONNX Runtime',
+      false,
+      `not available (${reason})`,
+      'Run "npm install onnxruntime-node" for this system; until then no .onnx file can be written or used, run folders can.',
+      'problem',
+    );
+  }
 }
 
 async function torchChecks(): Promise<DoctorCheck[]> {

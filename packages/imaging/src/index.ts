@@ -62,7 +62,7 @@ export { writeDicomSeries } from './dicom/write.js';
 export type { DicomWriteMeta } from './dicom/write.js';
 export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
-export { CLASS_COUNT, LABELS, labelById, labelByName } from './labels.js';
+export { CLASS_COUNT, LABEL_NUMBERS, LABELS, labelById, labelByName, labelTableFault } from './labels.js';
 export type { Label, LabelName } from './labels.js';
 export { classProbabilities, likeliestLabels } from './likeliest-labels.js';
 export type { LogitShape } from './likeliest-labels.js';

@@ -22,6 +22,24 @@ export type LabelName = (typeof LABELS)[number]['name'];
 /** Classes of a network's output: the seven labels and background. */
 export const CLASS_COUNT = LABELS.length + 1;
 
+/** The number of every class by name, background's too: the table that model files carry. */
+export const LABEL_NUMBERS: Readonly<Record<string, number>> = {
+  background: 0,
+  ...Object.fromEntries(LABELS.map(({ name, id }) => [name, id])),
+};
+
+/** In which way a table of names and numbers is another than `LABEL_NUMBERS`; undefined where it is the same. */
+export function labelTableFault(table: Readonly<Record<string, unknown>>): string | undefined {
+  const known = Object.entries(LABEL_NUMBERS);
+  const expected = `expected ${known.map(([name, id]) => `${name} ${id}`).join(', ')}`;
+  for (const [name, id] of Object.entries(table)) {
+    const shown = `${JSON.stringify(name.slice(0, 40))} ${String(id).slice(0, 40)}`;
+    if (!Object.hasOwn(LABEL_NUMBERS, name) || LABEL_NUMBERS[name] !== id) return `${expected}, found ${shown}`;
+  }
+  const missing = known.find(([name]) => !Object.hasOwn(table, name));
+  return missing && `${expected}, found no ${missing[0]}`;
+}
+
 /** The label with this number; throws for background (0) and anything outside 1..7. */
 export function labelById(id: number): Label {
   const label = LABELS.find((candidate) => candidate.id === id);

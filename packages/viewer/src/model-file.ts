@@ -1,4 +1,4 @@
-import { CLASS_COUNT, LABELS, type HuWindow, type LabelName } from '@aaunet/imaging';
+import { CLASS_COUNT, LABELS, labelTableFault, type HuWindow, type LabelName } from '@aaunet/imaging';
 
 /** What an exported network says of itself. */
 export interface ModelInfo {
@@ -73,6 +73,9 @@ export function readModelInfo(bytes: Uint8Array): ModelInfo {
   const file: unknown = JSON.parse(text);
   const window = isRecord(file) ? file['window'] : undefined;
   if (!isRecord(file) || !isRecord(window)) throw notOnnx();
+  const labels = file['labels'];
+  const fault = labelTableFault(isRecord(labels) ? labels : {});
+  if (fault !== undefined) throw new Error(`The labels of the model are not those of this page: ${fault}.`);
   const { size, annotated, untyped } = file as { size?: unknown; annotated?: unknown; untyped?: unknown };
   const { center, width } = window as { center?: unknown; width?: unknown };
   if (typeof center !== 'number' || typeof width !== 'number' || !Array.isArray(annotated)) throw notOnnx();

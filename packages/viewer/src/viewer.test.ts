@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import {
+  LABEL_NUMBERS,
   LABELS,
   NETWORK_WINDOW,
   labelVolumesMl,
@@ -31,6 +32,7 @@ const SIZE = 96;
 const METADATA = {
   format: 'aaunet-model-1',
   model: 'pointwise',
+  labels: LABEL_NUMBERS,
   annotated: LABELS.map(({ name }) => name),
   window: NETWORK_WINDOW,
   size: SIZE,
@@ -76,7 +78,11 @@ describe('readModelInfo', () => {
     expect(readModelInfo(few).unmarked).toEqual([1, 3, 5, 6, 7]);
     expect(() => readModelInfo(new TextEncoder().encode('hello, no network here'))).toThrow('Expected an ONNX file');
     expect(() => readModelInfo(MODEL.subarray(0, 60))).toThrow('Expected an ONNX file');
-    expect(() => readModelInfo(pointwiseOnnx(WEIGHT, BIAS, SIZE, { size: 7 }))).toThrow('Expected an ONNX file');
+    expect(() => readModelInfo(pointwiseOnnx(WEIGHT, BIAS, SIZE, { ...METADATA, size: 7 }))).toThrow(
+      'Expected an ONNX file',
+    );
+    const swapped = pointwiseOnnx(WEIGHT, BIAS, SIZE, { ...METADATA, labels: { ...LABEL_NUMBERS, ICH: 2, SDH: 1 } });
+    expect(() => readModelInfo(swapped)).toThrow(/labels of the model.*expected background 0, ICH 1.*found "ICH" 2/);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   restoreLabelMap,
   stackThree,
   windowToInput,
+  type HuWindow,
   type Volume,
 } from '@aaunet/imaging';
 
@@ -56,9 +57,10 @@ async function loadNetwork(model: string, options: SliceNetworkOptions): Promise
   return (await import('./torch-network.js')).loadTorchNetwork(model, options);
 }
 
-/** Slices of a scan as network input, with the logits' layout. */
+/** Slices of a scan. */
 interface SliceBatch {
-  readonly input: Float32Array;
+  /** The input of each network in turn, in its own window. */
+  readonly inputs: readonly Float32Array[];
   readonly count: number;
   readonly slices: readonly number[];
 }
@@ -73,14 +75,15 @@ function mirrored(values: Float32Array, columns: number): Float32Array {
 /** The mean of what the networks say, of the slices and, with `flip`, of their mirror images. */
 async function meanProbabilities(
   networks: readonly SliceNetwork[],
-  { input, count }: SliceBatch,
-  flip: boolean,
+  { inputs, count }: SliceBatch,
+  { flip, unmarked }: { readonly flip: boolean; readonly unmarked: readonly number[] },
 ): Promise<Float32Array> {
-  const mean = new Float32Array((input.length / 3) * CLASS_COUNT);
+  const mean = new Float32Array((inputs[0]!.length / 3) * CLASS_COUNT);
   const looks = networks.length * (flip ? 2 : 1);
-  for (const network of networks) {
+  for (const [index, network] of networks.entries()) {
     const { size } = network.file;
-    const shape = { count, classes: CLASS_COUNT, pixels: size ** 2, unmarked: unmarkedTypes(network.file) };
+    const input = inputs[index]!;
+    const shape = { count, classes: CLASS_COUNT, pixels: size ** 2, unmarked };
     const add = (probabilities: Float32Array): void => {
       for (let i = 0; i < mean.length; i++) mean[i]! += probabilities[i]! / looks;
     };
@@ -94,7 +97,8 @@ async function meanProbabilities(
 const FINE = 100;
 
 /**
- * Loads a run folder, a `.safetensors` file with its model.json beside it or an `.onnx` file that `aaunet export` wrote; of several the probabilities are averaged.
+ * Loads a run folder, a `.safetensors` file with its model.json beside it or an `.onnx` file that `aaunet export` wrote; of several,
+ * each of which sees the scan in its own window, the probabilities are averaged.
  *
  * @throws Error if several have inputs of different sizes.
  */
@@ -132,6 +136,9 @@ function engineOf(
     );
   }
 
+  // What one of them was not taught, none can speak of: the mean would hide it half.
+  const unmarked = [...new Set(networks.flatMap(({ file }) => unmarkedTypes(file)))];
+  const windowKey = ({ center, width }: HuWindow): string => `${center} ${width}`;
   const shapeOf = (count: number) => ({ count, classes: CLASS_COUNT, pixels: size ** 2 });
 
   /** Calls `take` with each batch of slices as network input. */
@@ -145,11 +152,17 @@ function engineOf(
     const all = Array.from({ length: scan.slices }, (_, k) => k);
     for (const slices of inBatches(all, batch)) {
       signal?.throwIfAborted();
-      const input = new Float32Array(slices.length * each);
-      for (const [i, k] of slices.entries()) {
-        windowToInput(stackThree(resized, k), first.file.window, input.subarray(i * each, (i + 1) * each));
+      const stacks = slices.map((k) => stackThree(resized, k));
+      const windowed = new Map<string, Float32Array>();
+      for (const { file } of networks) {
+        if (windowed.has(windowKey(file.window))) continue;
+        const input = new Float32Array(slices.length * each);
+        for (const [i, stack] of stacks.entries())
+          windowToInput(stack, file.window, input.subarray(i * each, (i + 1) * each));
+        windowed.set(windowKey(file.window), input);
       }
-      await take({ input, count: slices.length, slices });
+      const inputs = networks.map(({ file }) => windowed.get(windowKey(file.window))!);
+      await take({ inputs, count: slices.length, slices });
       onProgress?.(slices.at(-1)! + 1, scan.slices);
       await setImmediate();
     }
@@ -165,11 +178,8 @@ function engineOf(
       await forEachBatch(scan, segmentOptions, async (part) => {
         const isAlone = networks.length === 1 && !flip;
         const found = isAlone
-          ? likeliestLabels(await first.run(part.input, part.count), {
-              ...shapeOf(part.count),
-              unmarked: unmarkedTypes(first.file),
-            })
-          : likeliestLabels(await meanProbabilities(networks, part, flip), shapeOf(part.count));
+          ? likeliestLabels(await first.run(part.inputs[0]!, part.count), { ...shapeOf(part.count), unmarked })
+          : likeliestLabels(await meanProbabilities(networks, part, { flip, unmarked }), shapeOf(part.count));
         labels.set(found, part.slices[0]! * size * size);
       });
       return atSource(scan, labels);
@@ -180,7 +190,7 @@ function engineOf(
       const maps = LABELS.map(() => new Uint8Array(slices * rows * columns));
       const plane = size * size;
       await forEachBatch(scan, segmentOptions, async (part) => {
-        const mean = await meanProbabilities(networks, part, flip);
+        const mean = await meanProbabilities(networks, part, { flip, unmarked });
         labels.set(likeliestLabels(mean, shapeOf(part.count)), part.slices[0]! * plane);
         for (const [i, k] of part.slices.entries()) {
           LABELS.forEach(({ id }, index) => {

@@ -22,11 +22,18 @@ export interface OnnxNetwork extends SliceNetwork {
  */
 export async function loadOnnxNetwork(
   path: string,
-  { threads }: Partial<SliceNetworkOptions> = {},
+  { threads, device = 'cpu' }: Partial<SliceNetworkOptions> = {},
 ): Promise<OnnxNetwork> {
-  const { size: length } = await stat(path).catch((error: unknown) => {
+  if (device !== 'cpu') {
+    throw new Error(
+      `Expected device cpu for an .onnx file, which ONNX Runtime computes on the CPU, found ${device} for ${path}: leave --device out, or give the run folder as --model.`,
+    );
+  }
+  const found = await stat(path).catch((error: unknown) => {
     throw new Error(`Expected an .onnx file at ${path}, found nothing there.`, { cause: error });
   });
+  if (!found.isFile()) throw new Error(`Expected an .onnx file at ${path}, found a folder or a device there.`);
+  const { size: length } = found;
   if (length >= LARGEST_FILE) throw new Error(`Expected an ONNX file below 2 GB, found ${length} bytes: ${path}.`);
   const bytes = await readFile(path);
   const exported = readExportedModel(bytes, path);

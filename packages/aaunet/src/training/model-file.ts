@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { LABELS, type LabelName } from '@aaunet/imaging';
+import { LABEL_NUMBERS, LABELS, labelTableFault, type LabelName } from '@aaunet/imaging';
 import { z } from 'zod';
 
 import { writeJsonAtomic } from '../atomic.js';
@@ -13,7 +13,11 @@ export const modelFileSchema = z.strictObject({
   format: z.literal('aaunet-model-1'),
   software: z.string(),
   model: z.string(),
-  labels: z.record(z.string(), z.int()),
+  /** Written for other programs; the networks' classes are these and no others. */
+  labels: z.record(z.string(), z.int()).superRefine((labels, context) => {
+    const fault = labelTableFault(labels);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  }),
   /** Types that the training data mark. */
   annotated: z.array(z.enum(labelNames)),
   /** Types that they mark without naming them. */
@@ -38,6 +42,6 @@ export async function writeModelFile(
   folder: string,
   model: Omit<ModelFile, 'format' | 'labels' | 'slices'>,
 ): Promise<void> {
-  const labels = { background: 0, ...Object.fromEntries(LABELS.map(({ id, name }) => [name, id])) };
-  await writeJsonAtomic(join(folder, 'model.json'), { format: 'aaunet-model-1', ...model, labels, slices: 3 });
+  const fixed = { labels: LABEL_NUMBERS, slices: 3 };
+  await writeJsonAtomic(join(folder, 'model.json'), { format: 'aaunet-model-1', ...model, ...fixed });
 }
