@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -101,6 +101,22 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     }
   });
 
+  it('is compared with LibTorch on slices of its training data, on phantoms where those are gone', async () => {
+    const out = join(folder, 'compared.onnx');
+    const { agreement, warnings } = await exportModel(run, { out });
+    expect(agreement).toMatchObject({ slices: 4, source: 'training data' });
+    expect(agreement.sameLabels).toBeGreaterThan(0.9999);
+    expect(agreement.largestDifference).toBeLessThan(1e-4 * Math.max(1, agreement.largestLogit));
+    expect(agreement.largestLogit).toBeGreaterThan(0);
+    expect(warnings).toEqual([]);
+    const moved = join(folder, 'moved');
+    await cp(run, moved, { recursive: true });
+    const config = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as object;
+    await writeFile(join(moved, 'config.json'), JSON.stringify({ ...config, data: join(folder, 'nowhere') }));
+    const elsewhere = await exportModel(moved, { out });
+    expect(elsewhere.agreement).toMatchObject({ slices: 4, source: 'phantoms' });
+  });
+
   it('takes a batch that the file insists on', async () => {
     const out = join(folder, 'fixed.onnx');
     await exportModel(run, { out, batch: 2 });
@@ -113,7 +129,6 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
   });
 
   it('halves in fp16, and is a quarter in int8 with ranges from training slices and its Dice written down', async () => {
-    const before = memoryStats().tensors;
     const sizes = { fp32: (await stat(fp32())).size, fp16: 0, int8: 0 };
     for (const precision of ['fp16', 'int8'] as const) {
       const out = join(folder, `${precision}.onnx`);
@@ -122,7 +137,11 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
       expect((await stat(out)).size).toBe(result.bytes);
       const network = await loadOnnxNetwork(out);
       expect(network.exported.export.precision).toBe(precision);
-      if (precision === 'int8') expect(network.exported.export.dice?.slices).toBeGreaterThan(0);
+      expect(result.agreement).toMatchObject({ slices: 4, source: 'training data' });
+      if (precision === 'int8') {
+        expect(result.dice?.slices).toBeGreaterThan(0);
+        expect(network.exported.export.dice).toEqual(result.dice);
+      }
       await network.close();
     }
     expect(sizes.fp16 / sizes.fp32).toBeCloseTo(0.5, 1);
@@ -136,7 +155,7 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     expect(mean).toBeLessThan(0.1 * scale);
     await whole.close();
     await rounded.close();
-    expect(memoryStats().tensors).toBe(before);
+    expect(memoryStats().tensors).toBe(0);
   });
 
   it('is used without LibTorch: the process never loads the addon', async () => {

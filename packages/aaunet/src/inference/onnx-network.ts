@@ -35,7 +35,11 @@ export async function loadOnnxNetwork(
   if (!found.isFile()) throw new Error(`Expected an .onnx file at ${path}, found a folder or a device there.`);
   const { size: length } = found;
   if (length >= LARGEST_FILE) throw new Error(`Expected an ONNX file below 2 GB, found ${length} bytes: ${path}.`);
-  const bytes = await readFile(path);
+  return openOnnxNetwork(await readFile(path), path, threads);
+}
+
+/** The same from the file's bytes. @param path what errors call it */
+export async function openOnnxNetwork(bytes: Uint8Array, path: string, threads?: number): Promise<OnnxNetwork> {
   const exported = readExportedModel(bytes, path);
   const session = await InferenceSession.create(bytes, {
     graphOptimizationLevel: 'all',

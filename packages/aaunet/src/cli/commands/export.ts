@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { ExportResult } from '../../export/export-model.js';
 import { EXPORT_PRECISIONS, type ExportPrecision } from '../../export/exported-model.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
 import { Progress } from '../progress.js';
@@ -7,6 +8,19 @@ interface ExportFlags {
   out: string;
   precision: ExportPrecision;
   batch?: number;
+}
+
+/** The result in a line. */
+export function formatExport({ out, precision, bytes, agreement, dice }: ExportResult): string {
+  const { largestDifference, largestLogit, sameLabels, slices, source } = agreement;
+  const share = (value: number | null): string => value?.toFixed(3) ?? 'none';
+  return [
+    `${out}: ${precision}, ${(bytes / 1e6).toFixed(1)} MB`,
+    `on ${slices} slices of ${source} ${(100 * sameLabels).toFixed(2)} % of the labels are LibTorch's and logits at most ${largestDifference.toPrecision(2)} apart (largest ${largestLogit.toPrecision(3)})`,
+    ...(dice
+      ? [`mean Dice on ${dice.slices} validation slices ${share(dice.int8)}, before rounding ${share(dice.fp32)}`]
+      : []),
+  ].join('; ');
 }
 
 export function addExport(program: Command, context: CliContext): void {
@@ -40,14 +54,8 @@ export function addExport(program: Command, context: CliContext): void {
           exportModel(run, { out, precision, batch, onProgress, signal }),
         );
         bar?.progress.finish();
-        const { dice } = result;
-        const share = (value: number | null): string => value?.toFixed(3) ?? 'none';
-        const size = `${(result.bytes / 1e6).toFixed(1)} MB`;
-        const apart = `logits at most ${result.largestDifference.toPrecision(2)} from LibTorch's`;
-        const lost = dice
-          ? `; mean Dice on ${dice.slices} validation slices ${share(dice.int8)}, before rounding ${share(dice.fp32)}`
-          : '';
-        print(context, `${result.out}: ${result.precision}, ${size}, ${apart}${lost}`);
+        for (const warning of result.warnings) context.stderr.write(`warning: ${warning}\n`);
+        print(context, formatExport(result));
       } finally {
         bar?.progress.abandon();
       }

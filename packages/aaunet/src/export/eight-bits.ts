@@ -1,0 +1,110 @@
+import { CLASS_COUNT, likeliestLabels, type LabelName } from '@aaunet/imaging';
+import { noGrad, tidy, type Tensor } from '@aaunet/torch';
+
+import { unmarkedTypes } from '../datasets/annotation.js';
+import { inBatches } from '../datasets/batches.js';
+import { readDataset, type Dataset } from '../datasets/dataset.js';
+import { ensureSplits } from '../datasets/ensure-splits.js';
+import { loadBatches } from '../datasets/loader.js';
+import type { SliceRef } from '../datasets/sampler.js';
+import { openSliceCache, type SliceCache } from '../datasets/slice-cache.js';
+import type { Splits } from '../datasets/splits.js';
+import { leaveOutUnknown } from '../evaluation/score.js';
+import type { OnnxNetwork } from '../inference/onnx-network.js';
+import type { TrainedNetwork } from '../inference/torch-network.js';
+import { DiceAccumulator } from '../metrics/dice.js';
+import { readRunConfig } from '../training/run-folder.js';
+import { windowed } from '../transforms/window.js';
+import type { RoundedDice } from './agreement.js';
+
+/** Training slices that the ranges of 8-bit numbers are taken from. */
+const CALIBRATION_SLICES = 24;
+
+export interface TrainingData {
+  readonly dataset: Dataset;
+  readonly cache: SliceCache;
+  readonly splits: Splits;
+}
+
+interface Watched {
+  readonly onProgress?: ((what: string, done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Opens what a run was trained on. @throws Error of one sentence where it is not at hand. */
+export async function withTrainingData<R>(
+  run: string,
+  size: number,
+  body: (data: TrainingData) => Promise<R>,
+): Promise<R> {
+  const config = await readRunConfig(run);
+  const dataset = await readDataset(config.data).catch((error: unknown) => {
+    throw new Error(
+      `Expected the training data of ${run} at ${config.data} to find the ranges of 8-bit numbers, but they cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    );
+  });
+  const cache = await openSliceCache(dataset, { size, fallback: run });
+  try {
+    return await body({ dataset, cache, splits: await ensureSplits(dataset, cache, config.seed) });
+  } finally {
+    await cache.close();
+  }
+}
+
+function slicesOf(cache: SliceCache, cases: readonly string[]): SliceRef[] {
+  return cases.flatMap((name) => Array.from({ length: cache.sliceCount(name) }, (_, slice) => ({ case: name, slice })));
+}
+
+/** Training slices as network input, from all over the training part. */
+export async function* calibrationImages(
+  { cache, splits }: TrainingData,
+  { file }: TrainedNetwork,
+  { onProgress, signal }: Watched,
+): AsyncGenerator<Tensor> {
+  const all = slicesOf(cache, splits.train);
+  const step = Math.max(1, Math.floor(all.length / CALIBRATION_SLICES));
+  const chosen = all.filter((_, index) => index % step === 0).slice(0, CALIBRATION_SLICES);
+  let done = 0;
+  for await (using batch of loadBatches(cache, inBatches(chosen, 1))) {
+    signal?.throwIfAborted();
+    using image = windowed(batch.hu, file.window);
+    yield image;
+    onProgress?.('calibrate', ++done, chosen.length);
+  }
+}
+
+/** Mean Dice over the types of the validation cases, as LibTorch segments them in float32 and as the file does. */
+export async function measureDice(
+  onnx: OnnxNetwork,
+  { network, file }: TrainedNetwork,
+  { dataset, cache, splits }: TrainingData,
+  { onProgress, signal }: Watched,
+): Promise<RoundedDice> {
+  const annotated: readonly LabelName[] = dataset.annotated;
+  const scores = { fp32: new DiceAccumulator(annotated), int8: new DiceAccumulator(annotated) };
+  const slices = slicesOf(cache, splits.val);
+  const shape = { count: 1, classes: CLASS_COUNT, pixels: file.size ** 2, unmarked: unmarkedTypes(file) };
+  let done = 0;
+  for await (using batch of loadBatches(cache, inBatches(slices, 1))) {
+    signal?.throwIfAborted();
+    using image = windowed(batch.hu, file.window);
+    const input = image.data('float32');
+    const logits = {
+      fp32: tidy(() => noGrad(() => network.forward(image).contiguous().data('float32').slice())),
+      int8: await onnx.run(input, 1),
+    };
+    for (const key of ['fp32', 'int8'] as const) {
+      const predicted = likeliestLabels(logits[key], shape);
+      const truth = batch.labels.data('uint8').slice();
+      leaveOutUnknown(truth, predicted);
+      scores[key].addSlice(batch.slices[0]!.case, truth, predicted);
+    }
+    onProgress?.('measure Dice', ++done, slices.length);
+  }
+  const mean = (key: 'fp32' | 'int8'): number | null => {
+    const { dice } = scores[key].finish().mean.pooled;
+    return Number.isFinite(dice) ? dice : null;
+  };
+  return { fp32: mean('fp32'), int8: mean('int8'), slices: slices.length };
+}

@@ -1,0 +1,72 @@
+import { resizeVolume, stackThree, toCanonical, toHuVolume, toLabelVolume, windowToInput } from '@aaunet/imaging';
+import type { Volume } from '@aaunet/imaging';
+import { readNiftiFile } from '@aaunet/imaging/node';
+
+import { readDataset } from '../datasets/dataset.js';
+import { generatePhantom } from '../phantom/phantom.js';
+import type { ModelFile } from '../training/model-file.js';
+import { readRunConfig } from '../training/run-folder.js';
+
+/** Slices as a scanner gives them: noise tells little of what a network does with heads. */
+export interface RealSlices {
+  readonly source: 'training data' | 'phantoms';
+  /** 3 x S x S each, as the network sees them. */
+  readonly images: readonly Float32Array[];
+}
+
+const CASES = 2;
+/** The largest size at which phantoms are computed; others are resized. */
+const PHANTOM_SIZE = 512;
+
+interface LabelledScan {
+  readonly scan: Volume<Int16Array>;
+  readonly labels: Volume<Uint8Array>;
+}
+
+async function readTrainingScans(run: string): Promise<LabelledScan[]> {
+  const { data } = await readRunConfig(run);
+  const { cases } = await readDataset(data);
+  const step = Math.max(1, Math.floor(cases.length / CASES));
+  const scans: LabelledScan[] = [];
+  for (const { image, label } of cases.filter((_, index) => index % step === 0).slice(0, CASES)) {
+    const scan = toCanonical(toHuVolume((await readNiftiFile(image)).volume)).volume;
+    const labels = toCanonical(toLabelVolume((await readNiftiFile(label)).volume)).volume;
+    scans.push({ scan, labels });
+  }
+  return scans;
+}
+
+function phantomScans({ size }: ModelFile): LabelledScan[] {
+  return Array.from({ length: CASES }, (_, seed) => {
+    const { image, labels } = generatePhantom({ seed, size: Math.min(size, PHANTOM_SIZE), draft: true });
+    return { scan: toCanonical(image).volume, labels: toCanonical(labels).volume };
+  });
+}
+
+/** The slice with most of the lesions, and the middle one. */
+function telling({ slices, rows, columns, data }: Volume<Uint8Array>): number[] {
+  const plane = rows * columns;
+  let [most, chosen] = [-1, 0];
+  for (let k = 0; k < slices; k++) {
+    const marked = data.subarray(k * plane, (k + 1) * plane).reduce((sum, label) => sum + (label > 0 ? 1 : 0), 0);
+    if (marked > most) [most, chosen] = [marked, k];
+  }
+  const middle = Math.floor(slices / 2);
+  if (slices === 1) return [chosen];
+  return [chosen, middle === chosen ? middle - 1 : middle];
+}
+
+/**
+ * A few slices of two scans with lesions: of the data that the run was trained on where they are at hand, else of phantoms.
+ *
+ * @param run a run folder; where it is none, or its data are gone, phantoms stand in
+ */
+export async function realSlices(run: string, file: ModelFile): Promise<RealSlices> {
+  const training = await readTrainingScans(run).catch(() => undefined);
+  const plane = { rows: file.size, columns: file.size };
+  const images = (training ?? phantomScans(file)).flatMap(({ scan, labels }) => {
+    const resized = resizeVolume(scan, plane);
+    return telling(labels).map((k) => windowToInput(stackThree(resized, k), file.window));
+  });
+  return { source: training ? 'training data' : 'phantoms', images };
+}
