@@ -18,6 +18,8 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   EPERM: 'permission is denied',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'a file of this size is not allowed there',
   EISDIR: 'it is a folder',
   ENOTDIR: 'a part of the path is no folder',
   EMFILE: 'too many files are open',

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, rmdir, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -39,6 +40,31 @@ describe('atomic files', () => {
     ).rejects.toThrow('disk full');
     expect(await readFile(path, 'utf8')).toBe('old');
     expect(await readdir(folder)).toEqual(['last.bin']);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('names the file that a full disk could not take', async () => {
+    const path = join(folder, 'large.bin');
+    const written = replaceFile(path, () => writeFile('/dev/full', 'more than fits'));
+    await expect(written).rejects.toMatchObject({ code: 'ENOSPC', path });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('names the file, not its temporary name, where it cannot be written', async () => {
+    const path = join(folder, 'a.bin');
+    const written = replaceFile(path, (temporary) => rmdir(temporary));
+    await expect(written).rejects.toMatchObject({ code: 'ENOENT', path });
+    const other = join(folder, 'other');
+    await expect(replaceFile(path, () => rmdir(other))).rejects.toMatchObject({ path: other });
+  });
+
+  it('removes what a killed writer of the same file left long ago, and nothing else', async () => {
+    const day = new Date(Date.now() - 86_400_000);
+    const [killed, running] = ['.a.bin.4711-0123abcd.tmp', '.a.bin.4712-0123abcd.tmp'];
+    const foreign = ['.a.bin.tmp', '.b.bin.4711-0123abcd.tmp', 'a.bin.4711-0123abcd.tmp', '.a.bin.x.4711-0123abcd.tmp'];
+    for (const name of [killed, running, ...foreign]) await writeFile(join(folder, name), 'half');
+    for (const name of [killed, ...foreign]) await utimes(join(folder, name), day, day);
+    await writeFileAtomic(join(folder, 'a.bin'), 'whole');
+    expect((await readdir(folder)).sort()).toEqual(['a.bin', running, ...foreign].sort());
   });
 });
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 function temporarySibling(path: string): string {
@@ -28,12 +28,37 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Temporary names older than this are nobody's any more. */
+const ABANDONED_MS = 3_600_000;
+
+/** A process that was killed leaves its temporary files; removed are those of this file that nobody has touched for long. */
+async function removeAbandoned(path: string): Promise<void> {
+  const start = `.${basename(path)}.`;
+  const names = await readdir(dirname(path)).catch(() => []);
+  for (const name of names) {
+    if (!name.startsWith(start) || !/^\d+-[0-9a-f]{8}\.tmp$/.test(name.slice(start.length))) continue;
+    const old = join(dirname(path), name);
+    const found = await stat(old).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > ABANDONED_MS)
+      await rm(old, { force: true, recursive: true }).catch(() => undefined);
+  }
+}
+
+/** System calls on a temporary file or an open one do not name the file that was asked for. */
+function nameFile(error: unknown, temporary: string, path: string): void {
+  if (!(error instanceof Error) || !('syscall' in error)) return;
+  const { path: named } = error as NodeJS.ErrnoException;
+  if (named === undefined || named === temporary) Object.assign(error, { path });
+}
+
 /**
  * Lets `write` produce a file under a temporary name beside `path`, flushes it and renames it to `path`, whose folder is
- * made if needed. A reader sees the old file or the whole new one; on failure the temporary file is removed.
+ * made if needed. A reader sees the old file or the whole new one; on failure the temporary file is removed, and
+ * what a killed process left an hour ago or longer is removed, too. Errors of the file system name `path`.
  */
 export async function replaceFile(path: string, write: (temporary: string) => Promise<void> | void): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
+  await removeAbandoned(path);
   const temporary = temporarySibling(path);
   try {
     await write(temporary);
@@ -41,6 +66,7 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true, recursive: true });
+    nameFile(error, temporary, path);
     throw error;
   }
   await syncFolder(dirname(path));
