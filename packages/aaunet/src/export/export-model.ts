@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { noGrad, zeros, type Tensor } from '@aaunet/torch';
-import { convolutionInputs, foldBatchNorms, stepsOf, trace, type TracedTensor } from '@aaunet/torch/compile';
+import { convolutionInputs, foldBatchNorms, stepsOf, trace, type Convolution } from '@aaunet/torch/compile';
 
 import { replaceFile } from '../atomic.js';
 import { loadOnnxNetwork, openOnnxNetwork } from '../inference/onnx-network.js';
@@ -14,7 +14,7 @@ import { calibrate } from './calibrate.js';
 import { calibrationImages, measureDice, withTrainingData } from './eight-bits.js';
 import { METADATA_KEY, type ExportedModel, type ExportPrecision } from './exported-model.js';
 import { encodeOnnx } from './onnx-file.js';
-import { GraphBuilder, type QuantizedInput } from './onnx-graph.js';
+import { GraphBuilder, type RoundedConvolution } from './onnx-graph.js';
 import { byteLength, type Message } from './protobuf.js';
 import { realSlices } from './real-slices.js';
 
@@ -63,7 +63,10 @@ export async function exportModel(run: string, options: ExportOptions): Promise<
         return tensor;
       }),
     );
-    const encode = (about: ExportedModel['export'], quantized?: ReadonlyMap<TracedTensor, QuantizedInput>): Message => {
+    const encode = (
+      about: ExportedModel['export'],
+      quantized?: ReadonlyMap<Convolution, RoundedConvolution>,
+    ): Message => {
       const type = precision === 'fp16' ? 'float16' : 'float32';
       const builder = new GraphBuilder({ type, quantized, batch: options.batch });
       const graph = builder.build(trained.file.model, steps, traced.inputs[0]!, traced.outputs[0]!);

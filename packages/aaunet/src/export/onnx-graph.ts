@@ -10,17 +10,24 @@ import {
 
 import type { Attribute, OnnxGraph, OnnxInitializer, OnnxNode, OnnxType } from './onnx-file.js';
 
-/** How a convolution computes in 8 bits: the range of its input, from calibration. */
-export interface QuantizedInput {
+/** Values that 8 bits must reach, from calibration; 0 is among them. */
+export interface Range {
   readonly min: number;
   readonly max: number;
+}
+
+/** How a convolution computes in 8 bits. */
+export interface RoundedConvolution {
+  readonly input: Range;
+  /** Before a residual is added; where there is none, after the activation. */
+  readonly output: Range;
 }
 
 export interface GraphOptions {
   /** In which the network computes; normalisations and softmax stay in float32. */
   readonly type: 'float32' | 'float16';
-  /** Convolutions, by their input, that compute in 8 bits. */
-  readonly quantized?: ReadonlyMap<TracedTensor, QuantizedInput> | undefined;
+  /** Convolutions that compute in 8 bits. */
+  readonly quantized?: ReadonlyMap<Convolution, RoundedConvolution> | undefined;
   /** Size of the batch; any where absent. */
   readonly batch?: number | undefined;
 }
@@ -42,7 +49,8 @@ export class GraphBuilder {
   private readonly nodes: OnnxNode[] = [];
   private readonly initializers: OnnxInitializer[] = [];
   private readonly names = new Map<TracedTensor, string>();
-  private readonly quantizedInputs = new Map<TracedTensor, string>();
+  /** Tensors as they are after rounding to 8 bits. */
+  private readonly rounded = new Map<TracedTensor, string>();
   private count = 0;
 
   constructor(private readonly options: GraphOptions) {}
@@ -67,8 +75,7 @@ export class GraphBuilder {
   }
 
   private add(step: Step): void {
-    if (step.kind === 'convolution')
-      this.names.set(step.result, this.activate(this.plus(this.convolution(step), step.residual), step.activation));
+    if (step.kind === 'convolution') this.names.set(step.result, this.convolution(step));
     else if (step.kind === 'normalization')
       this.names.set(
         step.result,
@@ -96,24 +103,33 @@ export class GraphBuilder {
       dilations: ints(geometry.dilation),
       group: { int: geometry.groups },
     };
-    const range = this.options.quantized?.get(step.input);
-    const inputs = range
-      ? [this.quantizedInput(step.input, range), this.quantizedWeight(step.weight.constant!)]
+    const { residual, activation, result } = step;
+    const rounding = this.options.quantized?.get(step);
+    const inputs = rounding
+      ? [this.roundedInput(step.input, rounding.input), this.quantizedWeight(step.weight.constant!)]
       : [this.nameOf(step.input), this.nameOf(step.weight)];
-    return this.node('Conv', bias ? [...inputs, this.nameOf(bias)] : inputs, attributes);
+    const sum = this.node('Conv', bias ? [...inputs, this.nameOf(bias)] : inputs, attributes);
+    if (!rounding) return this.activate(this.plus(sum, residual), activation);
+    // Only a convolution whose output is rounded, too, is one that a runtime computes in whole numbers.
+    if (residual) return this.activate(this.plus(this.round(sum, rounding.output), residual), activation);
+    const name = this.round(this.activate(sum, activation), rounding.output);
+    this.rounded.set(result, name);
+    return name;
   }
 
-  /** Rounded to 8 bits and back: the pair that a runtime joins with the convolution. */
-  private quantizedInput(input: TracedTensor, { min, max }: QuantizedInput): string {
-    const before = this.quantizedInputs.get(input);
-    if (before !== undefined) return before;
+  private roundedInput(input: TracedTensor, range: Range): string {
+    const name = this.rounded.get(input) ?? this.round(this.nameOf(input), range);
+    this.rounded.set(input, name);
+    return name;
+  }
+
+  /** Rounded to 8 bits and back: the pair that a runtime joins with the convolutions at both sides. */
+  private round(name: string, { min, max }: Range): string {
     const scale = Math.max(max - min, 1e-8) / 255;
     const scaleName = this.float32([scale], []);
     const zero = this.bytes('uint8', [], Uint8Array.of(Math.min(255, Math.max(0, Math.round(-min / scale)))));
-    const rounded = this.node('QuantizeLinear', [this.nameOf(input), scaleName, zero]);
-    const name = this.node('DequantizeLinear', [rounded, scaleName, zero]);
-    this.quantizedInputs.set(input, name);
-    return name;
+    const rounded = this.node('QuantizeLinear', [name, scaleName, zero]);
+    return this.node('DequantizeLinear', [rounded, scaleName, zero]);
   }
 
   /** Symmetric, each output channel with a scale of its own. */
