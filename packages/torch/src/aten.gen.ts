@@ -560,7 +560,6 @@ export interface AtenOperators {
   cholesky: { (self: Tensor, upper?: boolean): Tensor; out(self: Tensor, upper: boolean | undefined, options: { out: Tensor }): Tensor };
   cholesky_inverse: { (self: Tensor, upper?: boolean): Tensor; out(self: Tensor, upper: boolean | undefined, options: { out: Tensor }): Tensor };
   cholesky_solve: { (self: Tensor, input2: Tensor, upper?: boolean): Tensor; out(self: Tensor, input2: Tensor, upper: boolean | undefined, options: { out: Tensor }): Tensor };
-  choose_qparams_optimized: { (input: Tensor, numel: number, n_bins: number, ratio: number, bit_width: number): [Tensor, Tensor] };
   chunk: { (self: Tensor, chunks: number, dim?: number): Tensor[] };
   clamp: { (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor; Tensor(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor; Tensor_out(self: Tensor, min: Tensor | null | undefined, max: Tensor | null | undefined, options: { out: Tensor }): Tensor; out(self: Tensor, min: Scalar | null | undefined, max: Scalar | null | undefined, options: { out: Tensor }): Tensor };
   clamp_: { (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor; Tensor(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor };

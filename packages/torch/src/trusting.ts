@@ -3,6 +3,7 @@ const PARTS_OF_OTHERS = /_backward(_|$)|^(cudnn|miopen|fbgemm|quantized)_/;
 /** Found by `fuzz/main.ts`. */
 const UNCHECKED = new Set([
   'batch_norm_update_stats',
+  'choose_qparams_optimized',
   'copy',
   'gru.data',
   'log_sigmoid_forward',
@@ -18,7 +19,7 @@ const UNCHECKED = new Set([
 ]);
 
 /**
- * Whether LibTorch takes the arguments of the ATen operator `name.overload` on trust, so that wrong ones end the process: the
+ * Whether LibTorch takes the arguments of the ATen operator `name.overload` on trust, so that wrong ones end the process or never return: the
  * halves of other operators, such as gradients, which LibTorch calls with arguments of its own making.
  */
 export function trustsItsArguments(name: string, overload: string): boolean {
