@@ -6,8 +6,8 @@
 
 #include "distributed.h"
 #include "kernels/normalize.h"
+#include "rows.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -43,44 +43,21 @@ struct Layout {
   }
 };
 
-/// Rows that one thread takes at a time: some 64 thousand values.
-int64_t rowsAtATime(int64_t channels) { return std::max<int64_t>(128, (int64_t{1} << 16) / std::max<int64_t>(1, channels)); }
-
-/// Two sums by channel for every segment, in an order that does not depend on the number of threads.
-/// `add(first row, rows, two arrays of folded channels)` adds those of some rows (folded).
+/// Two sums by channel for every segment. `add(first row, rows, two arrays of folded channels)` adds those of some rows (folded).
 template <typename Add>
-void sumsBySegment(const Layout& layout, std::vector<double>& first, std::vector<double>& second, Add add) {
-  const int64_t fold = layout.fold(), wide = layout.channels * fold, rows = layout.rows / fold;
-  const int64_t step = rowsAtATime(wide), parts = (rows + step - 1) / step;
-  std::vector<double> partial(static_cast<size_t>(layout.segments * parts * 2 * wide), 0.0);
-  at::parallel_for(0, layout.segments * parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t start = (task % parts) * step;
-      double* const out = partial.data() + task * 2 * wide;
-      add(task / parts * rows + start, std::min(step, rows - start), out, out + wide);
-    }
+void sumsByChannel(const Layout& layout, std::vector<double>& first, std::vector<double>& second, Add add) {
+  const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
+  const auto sums = sumsBySegment(layout.segments, rows, wide, 2 * wide, [&](int64_t row, int64_t count, double* out) {
+    add(row, count, out, out + wide);
   });
   first.assign(static_cast<size_t>(layout.segments * layout.channels), 0.0);
   second.assign(first.size(), 0.0);
-  for (int64_t task = 0; task < layout.segments * parts; task++)
+  for (int64_t s = 0; s < layout.segments; s++)
     for (int64_t c = 0; c < wide; c++) {
-      const size_t to = static_cast<size_t>(task / parts * layout.channels + c % layout.channels);
-      first[to] += partial[static_cast<size_t>(task * 2 * wide + c)];
-      second[to] += partial[static_cast<size_t>((task * 2 + 1) * wide + c)];
+      const auto to = static_cast<size_t>(s * layout.channels + c % layout.channels);
+      first[to] += sums[static_cast<size_t>(2 * s * wide + c)];
+      second[to] += sums[static_cast<size_t>((2 * s + 1) * wide + c)];
     }
-}
-
-/// Calls `body(segment, first row, rows)` (folded) for all rows.
-template <typename Body>
-void forRows(const Layout& layout, Body body) {
-  const int64_t fold = layout.fold(), rows = layout.rows / fold;
-  const int64_t step = rowsAtATime(layout.channels * fold), parts = (rows + step - 1) / step;
-  at::parallel_for(0, layout.segments * parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t start = (task % parts) * step;
-      body(task / parts, task / parts * rows + start, std::min(step, rows - start));
-    }
-  });
 }
 
 /// One coefficient a channel and segment, repeated for folded rows.
@@ -100,41 +77,6 @@ class Coefficients {
   int64_t channels_, fold_;
   std::vector<A> values_;
 };
-
-template <typename T>
-struct Scalar {
-  using type = T;
-};
-template <>
-struct Scalar<Bf16> {
-  using type = c10::BFloat16;
-};
-
-template <typename T>
-const T* in(const at::Tensor& tensor) {
-  return tensor.defined() ? reinterpret_cast<const T*>(tensor.const_data_ptr<typename Scalar<T>::type>()) : nullptr;
-}
-template <typename T>
-T* out(const at::Tensor& tensor) {
-  return tensor.defined() ? reinterpret_cast<T*>(tensor.mutable_data_ptr<typename Scalar<T>::type>()) : nullptr;
-}
-
-double widen(float value) { return value; }
-double widen(double value) { return value; }
-double widen(Bf16 value) {
-  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
-  float wide;
-  __builtin_memcpy(&wide, &bits, sizeof wide);
-  return wide;
-}
-
-/// Calls `body(T{})` with the kernels' type of a tensor's values.
-template <typename Body>
-void withType(const at::Tensor& tensor, Body body) {
-  if (tensor.scalar_type() == at::kDouble) body(double{});
-  else if (tensor.scalar_type() == at::kFloat) body(float{});
-  else body(Bf16{});
-}
 
 template <typename A>
 std::vector<double> toDouble(const at::Tensor& tensor) {
@@ -158,7 +100,7 @@ void statistics(const Layout& layout, const at::Tensor& x, double eps, double* m
     }
   const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
   std::vector<double> first, second;
-  sumsBySegment(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
+  sumsByChannel(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
     kernels.sums(in<T>(x) + row * wide, count, wide, pivots.of(row / rows), one, two);
   });
   const double n = static_cast<double>(layout.rows);
@@ -217,7 +159,7 @@ void normalize(const Layout& layout, const at::Tensor& x, const at::Tensor& weig
       shift.set(s, c, b[c] - mean[g] * w[c] * inverse[g]);
     }
   const int64_t wide = layout.channels * layout.fold();
-  forRows(layout, [&](int64_t segment, int64_t row, int64_t count) {
+  forRows(layout.segments, layout.rows / layout.fold(), wide, [&](int64_t segment, int64_t row, int64_t count) {
     const T* const added = in<T>(residual);
     normalizeKernels<T>().apply(in<T>(x) + row * wide, added ? added + row * wide : nullptr, out<T>(y) + row * wide, count, wide,
                                 scale.of(segment), shift.of(segment), relu);
@@ -248,7 +190,7 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
     }
   std::vector<double> first, second;
   const T* const cut = in<T>(y);
-  sumsBySegment(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
+  sumsByChannel(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
     normalizeKernels<T>().gradientSums(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr, count, wide,
                                        pivots.of(row / rows), one, two);
   });
@@ -290,7 +232,7 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
     }
   std::copy(dw.begin(), dw.end(), result.dweight.template mutable_data_ptr<A>());
   std::copy(db.begin(), db.end(), result.dbias.template mutable_data_ptr<A>());
-  forRows(layout, [&](int64_t segment, int64_t row, int64_t count) {
+  forRows(layout.segments, layout.rows / layout.fold(), wide, [&](int64_t segment, int64_t row, int64_t count) {
     T* const added = out<T>(result.dresidual);
     normalizeKernels<T>().gradient(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr,
                                    out<T>(result.dx) + row * wide, added ? added + row * wide : nullptr, count, wide,
@@ -299,23 +241,17 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
   return result;
 }
 
-at::Tensor channelsLast(const at::Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
-
 void checkParameter(const char* name, const at::Tensor& parameter, const at::Tensor& x) {
-  const auto type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto type = coefficientType(x);
   TORCH_CHECK(parameter.dim() == 1 && parameter.numel() == x.size(1) && parameter.is_contiguous() && parameter.device().is_cpu() &&
                   parameter.scalar_type() == type && parameter.layout() == at::kStrided,
               name, ": expected [", x.size(1), "] of ", type, " on the CPU, found ", parameter.sizes(), " of ", parameter.scalar_type());
 }
 
-void checkInput(const at::Tensor& x, const std::optional<at::Tensor>& residual) {
-  const auto type = x.scalar_type();
-  TORCH_CHECK(x.layout() == at::kStrided && x.device().is_cpu(), "input: expected a dense tensor on the CPU");
-  TORCH_CHECK(x.dim() == 4 && x.numel() > 0, "input: expected N x C x H x W with values in it, found ", x.sizes());
-  TORCH_CHECK(type == at::kDouble || type == at::kFloat || type == at::kBFloat16, "input: expected float64, float32 or bfloat16, found ", type);
+void checkResidual(const at::Tensor& x, const std::optional<at::Tensor>& residual) {
   if (residual)
-    TORCH_CHECK(residual->sizes() == x.sizes() && residual->scalar_type() == type && residual->device().is_cpu() && residual->layout() == at::kStrided,
-                "residual: expected ", x.sizes(), " of ", type, " as the input, found ", residual->sizes(), " of ", residual->scalar_type());
+    TORCH_CHECK(residual->sizes() == x.sizes() && residual->scalar_type() == x.scalar_type() && residual->device().is_cpu() && residual->layout() == at::kStrided,
+                "residual: expected ", x.sizes(), " of ", x.scalar_type(), " as the input, found ", residual->sizes(), " of ", residual->scalar_type());
 }
 
 /// What both normalisations are differentiated as; `fixed` are batch norm's running statistics in inference.
@@ -371,7 +307,8 @@ class Normalize : public torch::autograd::Function<Normalize> {
 at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, at::Tensor& runningMean,
                      at::Tensor& runningVar, const std::optional<at::Tensor>& residual, bool training, double momentum, double eps,
                      bool relu, bool synchronized) {
-  checkInput(input, residual);
+  checkInput(input);
+  checkResidual(input, residual);
   checkParameter("weight", weight, input);
   checkParameter("bias", bias, input);
   checkParameter("running_mean", runningMean, input);
@@ -408,7 +345,8 @@ at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at
 
 at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& weight, const at::Tensor& bias,
                      const std::optional<at::Tensor>& residual, double eps, bool relu) {
-  checkInput(input, residual);
+  checkInput(input);
+  checkResidual(input, residual);
   checkParameter("weight", weight, input);
   checkParameter("bias", bias, input);
   TORCH_CHECK(groups > 0 && input.size(1) % groups == 0, "groups: expected a divisor of ", input.size(1), " channels, found ", groups);

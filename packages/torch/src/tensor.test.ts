@@ -92,6 +92,11 @@ describe('data: the elements without a copy', () => {
     expect([...tensor([1, 0], { dtype: 'bool' }).data('bool')]).toEqual([1, 0]);
   });
 
+  test('reads elements that share memory, in every dtype', () => {
+    for (const dtype of ['float64', 'float32'] as const)
+      expect(aten.expand(tensor([1, 2]).to(dtype).unsqueeze(1), [2, 3]).toArray()).toEqual([1, 1, 1, 2, 2, 2]);
+  });
+
   test('of an empty tensor is an empty array', () => {
     expect(zeros([0, 3]).data('float32').length).toBe(0);
     expect(zeros([0, 3]).toArray()).toEqual([]);

@@ -115,8 +115,10 @@ export class Tensor extends TensorHandle implements Disposable {
 
   /** The elements as JavaScript numbers, row-major, whatever the dtype, layout and device. */
   toArray(): number[] {
-    using cpu = aten.to.device(this, 'cpu', 'float64', false, false, 'contiguous_format');
-    using plain = cpu.detach();
+    using cpu = aten.to.device(this, 'cpu', 'float64');
+    // Not by `to` alone: it leaves an expanded tensor as it is.
+    using contiguous = aten.contiguous(cpu);
+    using plain = contiguous.detach();
     return Array.from(plain.data('float64'));
   }
 

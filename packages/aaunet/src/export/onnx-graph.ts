@@ -212,7 +212,13 @@ export class GraphBuilder {
         );
       case 'aten::mean.dim':
         if ((second as readonly number[]).join() !== '2,3' || third !== true) break;
-        return this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input())]));
+        return this.imageMean(input());
+      case 'aaunet::image_mean':
+        return this.imageMean(input());
+      case 'aaunet::weigh_splits':
+        return this.weighSplits(input(), this.nameOf(second as TracedTensor), first as TracedTensor, third as number);
+      case 'aaunet::weigh_pixels':
+        return this.node('Mul', [input(), this.nameOf(second as TracedTensor)]);
       case 'aten::softmax.int':
         return this.fromFloat32(this.node('Softmax', [this.toFloat32(input())], { axis: { int: second as number } }));
       case 'aten::reshape': {
@@ -265,6 +271,21 @@ export class GraphBuilder {
     throw new Error(
       `Expected a network of operators that ONNX has, found ${step.operator}: this network cannot be exported.`,
     );
+  }
+
+  private imageMean(input: string): string {
+    return this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input)]));
+  }
+
+  private weighSplits(input: string, weights: string, { shape }: TracedTensor, radix: number): string {
+    const [, channels = 0] = shape;
+    const column = this.node('Reshape', [weights, this.shape([0, channels, 1, 1])]);
+    const weighed = this.node('Mul', [input, column]);
+    if (radix === 1) return weighed;
+    const outputs = Array.from({ length: radix }, () => this.fresh());
+    const sizes = this.integers(outputs.map(() => channels / radix));
+    this.nodes.push({ type: 'Split', inputs: [weighed, sizes], outputs, attributes: { axis: { int: 1 } } });
+    return outputs.reduce((sum, split) => this.node('Add', [sum, split]));
   }
 
   private resize(input: string, from: TracedTensor, to: TracedTensor, attributes: Record<string, Attribute>): string {

@@ -1,5 +1,5 @@
 import { aten, tidy, type Tensor } from '@aaunet/torch';
-import { Conv2d, Layer } from '@aaunet/torch/nn';
+import { Conv2d, imageMean, Layer, weighSplits } from '@aaunet/torch/nn';
 
 /**
  * Channel attention by squeeze and excitation (Hu et al. 2018, arXiv:1709.01507, eq. 2-4): each channel is scaled by
@@ -18,9 +18,9 @@ export class ChannelAttention extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      const squeezed = input.mean([2, 3], true);
+      const squeezed = imageMean(input);
       const scale = aten.sigmoid(this.fc2.forward(aten.relu_(this.fc1.forward(squeezed))));
-      return input.mul(scale.to(input.dtype));
+      return weighSplits(input, scale, 1);
     });
   }
 }

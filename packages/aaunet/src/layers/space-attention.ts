@@ -1,5 +1,5 @@
 import { autocast, tidy, type Tensor } from '@aaunet/torch';
-import { Conv2d, InstanceNorm2d, Module, Sequential, Sigmoid } from '@aaunet/torch/nn';
+import { Conv2d, InstanceNorm2d, Module, Sequential, Sigmoid, weighPixels } from '@aaunet/torch/nn';
 
 import { groupNorm } from './conv-norm-relu.js';
 
@@ -29,7 +29,7 @@ export class SpaceAttention extends Module {
       const map = autocast({ device: skip.device.startsWith('cuda') ? 'cuda' : 'cpu', enabled: false }, () =>
         this.psi.forward(half ? hidden.to('float32') : hidden),
       );
-      return skip.mul(map.to(skip.dtype));
+      return weighPixels(skip, map);
     });
   }
 }

@@ -1,5 +1,5 @@
 import { aten, tidy, type Tensor } from '@aaunet/torch';
-import { BatchNorm2d, Conv2d, Layer } from '@aaunet/torch/nn';
+import { BatchNorm2d, Conv2d, imageMean, Layer, weighSplits } from '@aaunet/torch/nn';
 
 /**
  * Split attention with two splits (Zhang et al. 2020, ResNeSt, arXiv:2004.08955, fig. 2): one grouped convolution makes
@@ -31,20 +31,12 @@ export class SplitAttention extends Layer {
 
   override forward(input: Tensor): Tensor {
     return tidy(() => {
-      // Splits are taken and added one by one: LibTorch's sum over a middle dimension of a channels-last tensor is slow.
+      const { radix } = SplitAttention;
       const splits = this.bn0.forwardReLU(this.conv.forward(input));
-      const [first, second] = aten.split.Tensor(splits, this.outChannels, 1) as [Tensor, Tensor];
-      const [firstMean, secondMean] = aten.split.Tensor(splits.mean([2, 3], true), this.outChannels, 1) as [
-        Tensor,
-        Tensor,
-      ];
-      const hidden = this.bn1.forwardReLU(this.fc1.forward(firstMean.add(secondMean)));
-      const scores = this.fc2.forward(hidden).reshape(input.size(0), SplitAttention.radix, this.outChannels);
-      const weights = scores
-        .softmax(1)
-        .to(splits.dtype)
-        .reshape(input.size(0), SplitAttention.radix, this.outChannels, 1, 1);
-      return first.mul(weights.select(1, 0)).add_(second.mul(weights.select(1, 1)));
+      const [first, second] = aten.split.Tensor(imageMean(splits), this.outChannels, 1) as [Tensor, Tensor];
+      const hidden = this.bn1.forwardReLU(this.fc1.forward(first.add(second)));
+      const scores = this.fc2.forward(hidden).reshape(input.size(0), radix, this.outChannels);
+      return weighSplits(splits, scores.softmax(1), radix);
     });
   }
 }

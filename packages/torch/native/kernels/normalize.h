@@ -2,25 +2,9 @@
 
 #pragma once
 
-#include <cstdint>
+#include "lanes.h"
 
 namespace aaunet {
-
-/// bfloat16 by its bits: no type of LibTorch, whose inline functions must not be compiled for one instruction set here and for
-/// another elsewhere.
-struct Bf16 {
-  uint16_t bits;
-};
-
-/// What coefficients are held in: as wide as the values, float at least.
-template <typename T>
-struct Coefficient {
-  using type = float;
-};
-template <>
-struct Coefficient<double> {
-  using type = double;
-};
 
 /// `rows` rows of `channels` values each, row after row. Sums are added to what is there.
 template <typename T>

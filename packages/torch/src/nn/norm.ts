@@ -2,17 +2,8 @@ import { noGrad } from '../autograd.js';
 import { aten, operator } from '../operators.js';
 import { tidy } from '../scope.js';
 import { full, ones, zeros, type Tensor } from '../tensor.js';
+import { hasKernel } from './has-kernel.js';
 import { buffer, Layer, parameter } from './module.js';
-
-/** Whether the kernels of `native/normalization.cpp` take a tensor; the others go through LibTorch's operators. */
-function hasKernel(input: Tensor): boolean {
-  return (
-    input.device === 'cpu' &&
-    input.dtype !== 'float16' &&
-    input.shape.length === 4 &&
-    input.isContiguous('channels_last')
-  );
-}
 
 /**
  * Batch normalisation over N, H, W (Ioffe & Szegedy 2015, arXiv:1502.03167) with running statistics for inference.

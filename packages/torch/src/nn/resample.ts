@@ -1,6 +1,7 @@
 import { aten } from '../operators.js';
 import type { Tensor } from '../tensor.js';
 import { Layer } from './module.js';
+import { imageMean } from './weigh.js';
 
 export interface PoolOptions {
   stride?: number;
@@ -41,7 +42,7 @@ export class AvgPool2d extends Layer {
 /** Mean over H and W: N x C x H x W to N x C x 1 x 1. */
 export class GlobalAvgPool2d extends Layer {
   override forward(input: Tensor): Tensor {
-    return aten.mean.dim(input, [2, 3], true);
+    return imageMean(input);
   }
 }
 

@@ -1,0 +1,20 @@
+// Which of the kernels' instruction sets this machine has.
+
+#pragma once
+
+namespace aaunet {
+
+/// The best of a table of kernels for each instruction set.
+template <typename Table>
+const Table& forThisMachine(const Table& baseline, const Table& avx2, const Table& avx512) {
+#if defined(__x86_64__)
+  static const bool hasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (hasAvx512) return avx512;
+  if (hasAvx2) return avx2;
+#endif
+  return baseline;
+}
+
+}  // namespace aaunet
