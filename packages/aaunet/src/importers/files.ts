@@ -22,7 +22,7 @@ const MAX_TEXT_BYTES = 64 * 2 ** 20;
 export async function listFiles(root: string, passOver?: RegExp): Promise<FoundFile[]> {
   const status = await stat(root).catch(() => undefined);
   if (status?.isFile() && /\.(zip|tar|tgz|gz|7z|rar)$/i.test(root)) {
-    throw new Error(`Expected a folder, found the archive ${root}: unpack it and name the folder.`);
+    throw new Error(`Expected a folder or a zip archive, found ${root}: unpack it and name the folder.`);
   }
   if (!status?.isDirectory()) throw new Error(`Expected a folder at ${root}, found none; name the data set's folder.`);
   const files: FoundFile[] = [];

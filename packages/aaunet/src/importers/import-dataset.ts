@@ -11,6 +11,7 @@ import type { ImporterOptions, ImportPlan, SkippedCase, SourceCase } from './imp
 import { IMPORTERS, type ImportKind } from './importers.js';
 import { Exclusion } from './exclusion.js';
 import { formatImportReport, type CaseReport, type ImportReport } from './report.js';
+import { isZip, unpackZip } from './unpack.js';
 import { CaseStore, caseNames } from './write-case.js';
 
 export interface ImportOptions extends ImporterOptions {
@@ -30,6 +31,7 @@ const OWN_NAMES: readonly string[] = ['imagesTr', 'labelsTr', '.import', ...REPO
  * and mask, values, labels), given Table I's labels and written; cases that do not fit are skipped with the reason.
  * `dataset.json` comes last, so that a folder without it is unfinished: the same call then continues where it stopped.
  *
+ * @param source a folder, a zip archive of one (unpacked below `out` while it is read), or the JSON file of `pairs`
  * @returns what was found, fixed and skipped; also in import-report.json and import-report.txt
  * @throws Error of one sentence if the layout is not there, no case is usable, or `out` holds anything else
  */
@@ -39,15 +41,48 @@ export async function importDataset(
   out: string,
   options: ImportOptions = {},
 ): Promise<ImportReport> {
-  const importer = IMPORTERS[kind];
   await checkFolders(source, out);
+  if (!(await isZip(source))) return importFolder(kind, { folder: source, root: source, named: source }, out, options);
+  const isNew = !(await exists(out));
+  const unpacked = join(out, '.import', 'source');
+  try {
+    const folder = await unpackZip(source, unpacked, options.signal);
+    return await importFolder(kind, { folder, root: unpacked, named: source }, out, options);
+  } catch (error) {
+    // People know the archive, not where it was unpacked to.
+    if (error instanceof Error) error.message = error.message.replaceAll(unpacked, source);
+    throw error;
+  } finally {
+    await rm(unpacked, { recursive: true, force: true });
+    if (isNew && !(await exists(join(out, 'imagesTr')))) await rm(out, { recursive: true, force: true });
+  }
+}
+
+interface SourceFolder {
+  /** Where the layout begins. */
+  readonly folder: string;
+  /** What the report's paths are relative to. */
+  readonly root: string;
+  /** As the user names it: of an archive, not what it was unpacked to. */
+  readonly named: string;
+}
+
+async function importFolder(
+  kind: ImportKind,
+  { folder: source, root, named }: SourceFolder,
+  out: string,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const importer = IMPORTERS[kind];
   const plan = await importer.plan(source, { dicom: options.dicom });
   if (plan === undefined) {
-    throw new Error(`Expected ${importer.layout} in ${source} for ${importer.title}, found none; name its top folder.`);
+    throw new Error(
+      `Expected ${importer.layout} in ${named} for ${importer.title}, found none; name ${(await archiveIn(source)) ?? 'its top folder'}.`,
+    );
   }
   if (plan.cases.length === 0) {
     throw new Error(
-      `Found the layout of ${importer.title} in ${source}, but no case in it${because(plan.skipped ?? [])}.`,
+      `Found the layout of ${importer.title} in ${named}, but no case in it${because(plan.skipped ?? [])}.`,
     );
   }
   const exclusion = await Exclusion.of(options.exclude ?? []);
@@ -60,16 +95,22 @@ export async function importDataset(
   const scans = new Map<string, CaseReport>();
   for (const [index, item] of plan.cases.entries()) {
     options.signal?.throwIfAborted();
-    const result = await importCase(item, names[index]!, { store, source, exclusion, scans });
+    const result = await importCase(item, names[index]!, { store, source: root, exclusion, scans });
     if ('reason' in result) skipped.push(result);
     else cases.push(result);
     options.onProgress?.(index + 1, plan.cases.length, item.name);
   }
-  if (cases.length === 0) throw new Error(`No case of ${source} could be imported${because(skipped)}.`);
+  if (cases.length === 0) throw new Error(`No case of ${named} could be imported${because(skipped)}.`);
   await store.removeOthers(cases.map(({ name }) => name));
-  const report = makeReport(kind, source, plan, cases, skipped);
+  const report = makeReport(kind, named, plan, cases, skipped);
   await finish(out, plan, report);
   return report;
+}
+
+/** A zip archive in a folder where nothing else was found, which may be what was meant. */
+async function archiveIn(folder: string): Promise<string | undefined> {
+  const found = await readdir(folder).catch((): string[] => []);
+  return found.filter((name) => name.toLowerCase().endsWith('.zip')).sort()[0];
 }
 
 interface CaseContext {
@@ -116,6 +157,13 @@ function isSystemError(error: unknown): boolean {
 function shortPath(source: string, path: string): string {
   const inside = relative(resolve(source), resolve(path));
   return inside.startsWith('..') ? basename(path) : inside.split(sep).join('/');
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function checkFolders(source: string, out: string): Promise<void> {

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 
 import type { FileSource } from '../dicom/scan.js';
 import { ImagingError } from '../imaging-error.js';
-import { openZip, type RandomAccess } from '../zip.js';
+import { openZip, type RandomAccess, type ZipEntry } from '../zip.js';
 
 /** An enhanced CT of 2,000 slices fits; a larger file than this is not read. */
 const MAX_FILE_BYTES = 2 ** 30;
@@ -45,11 +45,15 @@ export function fileOnDisk(path: string): FileSource {
 
 /** The files in a zip archive on disk. */
 export async function filesInZip(path: string): Promise<FileSource[]> {
-  const input = await randomAccess(path);
-  return (await openZip(input)).map((entry) => ({
+  return (await openZipFile(path)).map((entry) => ({
     name: `${path}!${entry.name}`,
     read: async (limit) => ({ bytes: await entry.read(limit), size: entry.size }),
   }));
+}
+
+/** The entries of a zip archive on disk (see {@link openZip}); nothing is unpacked before it is asked for. */
+export async function openZipFile(path: string): Promise<ZipEntry[]> {
+  return openZip(await randomAccess(path));
 }
 
 async function randomAccess(path: string): Promise<RandomAccess> {

@@ -14,7 +14,7 @@ export function addImport(program: Command, context: CliContext): void {
   program
     .command('import')
     .addArgument(new Argument('<kind>', 'which data set it is').choices(IMPORT_KINDS))
-    .argument('<src>', 'folder of the data set as it was unpacked (of pairs: its JSON file)')
+    .argument('<src>', 'folder of the data set, or its zip archive (of pairs: also its JSON file)')
     .argument('<out>', 'folder of the new data set')
     .summary('bring a public data set, or your own images and masks, into the format that train takes')
     .description(
@@ -25,7 +25,7 @@ export function addImport(program: Command, context: CliContext): void {
     .option('--json', 'print the report as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  aaunet import bhsd BHSD/label_192 data/bhsd\n  aaunet import mbh-seg MBH_Train_2025 data/mbh --exclude data/bhsd',
+      '\nExample:\n  aaunet import bhsd BHSD.zip data/bhsd\n  aaunet import mbh-seg MBH_Train_2025 data/mbh --exclude data/bhsd',
     )
     .action(async (kind: ImportKind, source: string, out: string, { dicom, exclude, json }: ImportFlags) => {
       const report = await interruptible(context, (signal) =>
