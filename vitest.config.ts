@@ -6,6 +6,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'packages/*/scripts/**/*.test.mjs'],
+    setupFiles: ['vitest.setup.ts'],
     pool: 'forks',
     // Test files run side by side: LibTorch's threads must not spin while they wait for one another.
     env: { OMP_WAIT_POLICY: 'passive' },

@@ -5,6 +5,7 @@ const UNCHECKED = new Set([
   'batch_norm_update_stats',
   'choose_qparams_optimized',
   'copy',
+  'from_file',
   'gru.data',
   'log_sigmoid_forward',
   'lstm.data',
@@ -19,8 +20,9 @@ const UNCHECKED = new Set([
 ]);
 
 /**
- * Whether LibTorch takes the arguments of the ATen operator `name.overload` on trust, so that wrong ones end the process or never return: the
- * halves of other operators, such as gradients, which LibTorch calls with arguments of its own making.
+ * Whether LibTorch takes the arguments of the ATen operator `name.overload` on trust, so that wrong ones end the process, never return
+ * or write a file of the caller's naming: above all the halves of other operators, such as gradients, which LibTorch calls with
+ * arguments of its own making.
  */
 export function trustsItsArguments(name: string, overload: string): boolean {
   return PARTS_OF_OTHERS.test(name) || UNCHECKED.has(name) || UNCHECKED.has(`${name}.${overload}`);

@@ -81,8 +81,9 @@ export function decimalString(value: number): string {
   if (exact.length <= 16) return exact;
   for (let digits = 16; digits > 0; digits--) {
     // Fixed and exponential notation differ in length: take whichever fits with more digits.
-    const short = String(Number(value.toPrecision(digits)));
-    if (short.length <= 16) return short;
+    const rounded = Number(value.toPrecision(digits));
+    const short = [String(rounded), rounded.toExponential()].find((text) => text.length <= 16);
+    if (short !== undefined) return short;
   }
   return '0';
 }

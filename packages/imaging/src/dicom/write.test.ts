@@ -134,4 +134,10 @@ describe('what the writer builds on', () => {
       }),
     );
   });
+
+  it('decimal strings are exponential where that keeps more digits', () => {
+    expect(decimalString(-0.0000012840521128405212)).toBe('-1.2840521128e-6');
+    expect(decimalString(0.1 + 0.2)).toBe('0.3');
+    expect(decimalString(-123456.123456789)).toBe('-123456.12345679');
+  });
 });
