@@ -1,6 +1,5 @@
 import {
   aten,
-  autocast,
   fromTypedArray,
   libtorchInfo,
   manualSeed,
@@ -16,6 +15,7 @@ import {
 import { compile } from '@aaunet/torch/compile';
 import { AdamW } from '@aaunet/torch/optim';
 
+import { mixedPrecision, precisionOn } from './inference/segment.js';
 import { focalLoss } from './losses/focal.js';
 import { median } from './metrics/median.js';
 import { buildModel } from './models/registry.js';
@@ -24,6 +24,7 @@ export interface BenchOptions {
   model?: string;
   size?: number;
   batch?: number;
+  /** Processors without instructions for bfloat16 are measured in fp32, as they train. */
   dtype?: 'bf16' | 'fp32';
   phase?: 'train' | 'infer' | 'both';
   steps?: number;
@@ -49,16 +50,9 @@ const CLASSES = 8;
 
 /** Times training steps and inference of one network on random data, as the scripts of the peers in `bench/` do. */
 export function bench(options: BenchOptions = {}): BenchResult {
-  const {
-    model = 'rsu-sc',
-    size = 512,
-    batch = 2,
-    dtype = 'bf16',
-    phase = 'both',
-    steps = 5,
-    device = 'cpu',
-  } = options;
+  const { model = 'rsu-sc', size = 512, batch = 2, phase = 'both', steps = 5, device = 'cpu' } = options;
   if (options.threads !== undefined) setNumThreads(options.threads);
+  const dtype = precisionOn(device, options.dtype ?? 'bf16') as 'bf16' | 'fp32';
   const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };
   manualSeed(0);
   using network = buildModel(model).to({ device, memoryFormat: 'channels_last' });
@@ -68,12 +62,11 @@ export function bench(options: BenchOptions = {}): BenchResult {
   using target = fromTypedArray(labels, [batch, size, size], { device });
   using weights = aten.rand([CLASSES], { device });
   using optimizer = new AdamW(network.namedParameters());
-  const mixed = { device, dtype: 'bfloat16', enabled: dtype === 'bf16' } as const;
 
   const trainStep = (): void => {
     tidy(() => {
       const loss = focalLoss(
-        autocast(mixed, () => network.forward(image)),
+        mixedPrecision(device, dtype, () => network.forward(image)),
         target,
         weights,
       );
@@ -97,7 +90,9 @@ export function bench(options: BenchOptions = {}): BenchResult {
       device === 'cpu'
         ? compile(network, [3, size, size], { precision: dtype === 'bf16' ? 'bfloat16' : 'float32' })
         : null;
-    const infer = inferWith(() => (compiled ? compiled.forward(image) : autocast(mixed, () => network.forward(image))));
+    const infer = inferWith(() =>
+      compiled ? compiled.forward(image) : mixedPrecision(device, dtype, () => network.forward(image)),
+    );
     result.infer_s_per_image = median(times(steps, infer))! / batch;
     if (options.profile) result.infer_profile = profile(infer);
   }

@@ -109,7 +109,7 @@ async function torchChecks(): Promise<DoctorCheck[]> {
       check(
         'instruction set',
         /AVX2|AVX512|SVE|DEFAULT/.test(info.cpuCapability) && info.cpuCapability !== 'DEFAULT',
-        info.cpuCapability,
+        `${info.cpuCapability}, ${info.cpuBfloat16 ? 'bfloat16' : 'no bfloat16: the CPU computes in fp32'}`,
         'LibTorch computes without vector instructions here, several times slower; use a newer CPU or a GPU.',
       ),
       check(

@@ -8,6 +8,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <torch/version.h>
 
@@ -86,6 +87,18 @@ void setRngState(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [] { return std::string("setRngState"); }, [&] { target.set_state(state); });
 }
 
+/// Whether the processor has instructions for bfloat16 that oneDNN uses. Without them its kernels are slower than float32's, or none.
+bool computesInBfloat16() {
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
+#endif
+  const auto supported = c10::Dispatcher::singleton().findSchema({"mkldnn::_is_mkldnn_bf16_supported", ""});
+  if (!supported) return false;
+  torch::jit::Stack stack;
+  supported->callBoxed(stack);
+  return stack.at(0).toBool();
+}
+
 /// info(): what this LibTorch is and what it found.
 Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(info.Env());
@@ -94,6 +107,7 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   out.Set("cudaDevices", at::hasCUDA() ? static_cast<double>(at::detail::getCUDAHooks().deviceCount()) : 0.0);
   out.Set("mkldnn", at::hasMKLDNN());
   out.Set("cpuCapability", at::get_cpu_capability());
+  out.Set("cpuBfloat16", computesInBfloat16());
   out.Set("parallel", at::get_parallel_info());
   return out;
 }

@@ -4,6 +4,7 @@ export { aten, observe, operator, schemas, type Observer, type Operator } from '
 export { profile, type ProfileRow } from './profile.js';
 export {
   cudaAvailable,
+  isFastInBfloat16,
   libtorchInfo,
   manualSeed,
   memoryStats,

@@ -83,6 +83,8 @@ export interface NativeInfo {
   cudaDevices: number;
   mkldnn: boolean;
   cpuCapability: string;
+  /** Whether the CPU has instructions for bfloat16: without them float32 is faster. */
+  cpuBfloat16: boolean;
   parallel: string;
 }
 

@@ -2,6 +2,7 @@ import { afterEach, expect, it } from 'vitest';
 
 import {
   cudaAvailable,
+  isFastInBfloat16,
   libtorchInfo,
   manualSeed,
   numThreads,
@@ -71,4 +72,13 @@ it('says what LibTorch this is', () => {
   expect(info.libtorch).toMatch(/^\d+\.\d+\.\d+/);
   expect(info.cpuCapability).not.toBe('');
   expect(cudaAvailable()).toBe(info.cudaDevices > 0);
+});
+
+it('takes a processor without instructions for bfloat16 to be faster in float32, and CUDA devices not to be', () => {
+  const { cpuBfloat16, cpuCapability } = libtorchInfo();
+  expect(isFastInBfloat16('cpu')).toBe(cpuBfloat16);
+  // What has the instructions has AVX-512 (x86) or SVE and the like (Arm), not AVX2 alone.
+  if (cpuCapability === 'AVX2' || cpuCapability === 'DEFAULT')
+    expect(cpuBfloat16 && process.arch === 'x64').toBe(false);
+  expect([isFastInBfloat16('cuda'), isFastInBfloat16('cuda:1')]).toEqual([true, true]);
 });

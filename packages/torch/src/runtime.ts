@@ -37,3 +37,11 @@ export function libtorchInfo(): NativeInfo {
 export function cudaAvailable(): boolean {
   return native.info().cudaDevices > 0;
 }
+
+let cpuBfloat16: boolean | undefined;
+
+/** Whether a device ('cpu', 'cuda' or 'cuda:N') computes faster in bfloat16 than in float32. CUDA devices are taken to. */
+export function isFastInBfloat16(device: string): boolean {
+  if (device !== 'cpu') return true;
+  return (cpuBfloat16 ??= native.info().cpuBfloat16);
+}

@@ -1,15 +1,20 @@
 import type { HuWindow } from '@aaunet/imaging';
-import { aten, autocast, cat, fromTypedArray, noGrad, tidy, type Tensor } from '@aaunet/torch';
+import { aten, autocast, cat, fromTypedArray, isFastInBfloat16, noGrad, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { windowed } from '../transforms/window.js';
 
 export type Precision = 'bf16' | 'fp32' | 'fp64';
 
-/** The network in the precision asked for; operators that need float32 stay in it. */
+/** What a device computes in where `precision` is asked for: processors without instructions for bfloat16 take float32. */
+export function precisionOn(device: string, precision: Precision): Precision {
+  return precision === 'bf16' && !isFastInBfloat16(device) ? 'fp32' : precision;
+}
+
+/** The network in the precision asked for, as far as the device has it; operators that need float32 stay in it. */
 export function mixedPrecision<R>(device: string, precision: Precision, body: () => R): R {
   const type = device.startsWith('cuda') ? 'cuda' : 'cpu';
-  return autocast({ device: type, dtype: 'bfloat16', enabled: precision === 'bf16' }, body);
+  return autocast({ device: type, dtype: 'bfloat16', enabled: precisionOn(device, precision) === 'bf16' }, body);
 }
 
 /** How slices become labels. */

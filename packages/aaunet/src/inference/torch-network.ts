@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { autocast, fromTypedArray, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
+import { fromTypedArray, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
 import { compile } from '@aaunet/torch/compile';
 import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
@@ -10,6 +10,7 @@ import { buildModel } from '../models/registry.js';
 import { checkpointPath, loadWeights } from '../training/checkpoint.js';
 import { readModelFile, type ModelFile } from '../training/model-file.js';
 import { sha256OfFile } from './file-hash.js';
+import { mixedPrecision, precisionOn } from './segment.js';
 import type { SliceNetwork, SliceNetworkOptions } from './slice-network.js';
 
 /** A trained network in inference mode on the CPU, in float32; the caller disposes it. */
@@ -34,26 +35,21 @@ export async function loadTrainedNetwork(model: string): Promise<TrainedNetwork>
   return { file, sha256, network };
 }
 
-/** A trained network run by LibTorch in the precision of its training: compiled on the CPU, as it is elsewhere. */
+/** A trained network run by LibTorch in its training's precision, as far as the device has it: compiled on the CPU, as it is elsewhere. */
 export async function loadTorchNetwork(model: string, { device, threads }: SliceNetworkOptions): Promise<SliceNetwork> {
   if (threads !== undefined) setNumThreads(threads);
   const { file, sha256, network } = await loadTrainedNetwork(model);
   const { size } = file;
-  const precision = file.precision === 'bf16' ? 'bfloat16' : 'float32';
+  const precision = precisionOn(device, file.precision) === 'bf16' ? 'bfloat16' : 'float32';
   const loaded: Disposable & { forward(image: Tensor): Tensor } =
     device === 'cpu'
       ? compile(network, [3, size, size], { precision })
       : network.to({ device, memoryFormat: 'channels_last' });
   if (loaded !== network) network[Symbol.dispose]();
-  const mixed = {
-    device: device.split(':')[0] as 'cpu' | 'cuda',
-    dtype: 'bfloat16',
-    enabled: precision === 'bfloat16',
-  } as const;
   const logitsOf = (image: Tensor): Tensor =>
     device === 'cpu'
       ? loaded.forward(image)
-      : autocast(mixed, () => loaded.forward(image.to({ device }).contiguous('channels_last')));
+      : mixedPrecision(device, file.precision, () => loaded.forward(image.to({ device }).contiguous('channels_last')));
   return {
     file,
     sha256,

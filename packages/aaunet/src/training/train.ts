@@ -9,6 +9,7 @@ import { loadBatches } from '../datasets/loader.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import { scoreCases } from '../evaluation/score.js';
 import { focalCriterion } from '../losses/partial-focal.js';
+import { precisionOn } from '../inference/segment.js';
 import { pooledDice } from '../metrics/dice.js';
 import { buildModel } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
@@ -151,6 +152,9 @@ async function trainTogether(
       dtype: isDouble ? 'float64' : 'float32',
     });
 
+    const precision = precisionOn(config.device, config.precision);
+    if (precision !== config.precision)
+      emit({ type: 'message', text: `computing in ${precision}: this processor has no instructions for bfloat16` });
     let progress: Progress = resumed ? loadLast(run, network, optimizer) : { step: 0, validated: 0, bestDice: NaN };
     team.share(optimizer.stateDict().values());
     using parallel = team.train(network, config);

@@ -1,4 +1,5 @@
 import { aten, operator } from '../operators.js';
+import { isFastInBfloat16 } from '../runtime.js';
 import { keep, tidy } from '../scope.js';
 import { noGrad } from '../autograd.js';
 import type { Layer } from '../nn/module.js';
@@ -8,7 +9,10 @@ import { fuse } from './fuse.js';
 import { inputsOf, resultsOf, stepsOf, type Convolution, type Normalization, type Plain, type Step } from './graph.js';
 
 export interface CompileOptions {
-  /** In which convolutions and what lies between them compute; weights are kept in it. */
+  /**
+   * In which convolutions and what lies between them compute; weights are kept in it. Where the processor has no
+   * instructions for bfloat16, oneDNN has no kernels for it or slow ones, and float32 takes its place.
+   */
   readonly precision: 'float32' | 'bfloat16';
 }
 
@@ -38,6 +42,7 @@ export function compile(
   shape: readonly [number, number, number],
   options: CompileOptions,
 ): CompiledNetwork {
+  const precision = isFastInBfloat16('cpu') ? options.precision : 'float32';
   const owned: Tensor[] = [];
   const own = (tensor: Tensor): Tensor => {
     owned.push(keep(tensor));
@@ -51,7 +56,7 @@ export function compile(
       tidy(() => {
         using traced = trace((image) => network.forward(image), [zeros([1, ...shape])]);
         const steps = fuse(stepsOf(traced), traced.outputs, own);
-        const compiler = new Compiler(options.precision, own);
+        const compiler = new Compiler(precision, own);
         const program = steps.map((step, index) => ({
           step,
           run: compiler.lower(step, diesAfter(steps, index, traced.outputs)),
@@ -64,7 +69,7 @@ export function compile(
             tidy(() =>
               noGrad(() => {
                 const values: Values = new Map([
-                  [input, image.to({ dtype: options.precision, memoryFormat: 'channels_last' })],
+                  [input, image.to({ dtype: precision, memoryFormat: 'channels_last' })],
                 ]);
                 for (const [index, { step, run }] of program.entries()) {
                   const results = tidy(() => run(values));

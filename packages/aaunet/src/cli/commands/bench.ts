@@ -61,6 +61,8 @@ export function addBench(program: Command, context: CliContext): void {
         `measuring ${flags.model} at ${flags.size}x${flags.size}, batch ${flags.batch}, ${flags.dtype}\n`,
       );
       const result = bench({ ...flags, ...(threads === undefined ? {} : { threads }) });
+      if (result.dtype !== flags.dtype)
+        context.stderr.write(`measured in ${result.dtype}: this processor has no instructions for bfloat16\n`);
       const text = json
         ? JSON.stringify(result)
         : Object.entries(result)
