@@ -1,13 +1,16 @@
 import {
   aten,
   fromTypedArray,
+  Graphed,
   libtorchInfo,
   manualSeed,
   noGrad,
   numThreads,
+  peakMemory,
   profile,
   randn,
   setNumThreads,
+  synchronize,
   tidy,
   type ProfileRow,
   type Tensor,
@@ -19,6 +22,7 @@ import { mixedPrecision, precisionOn } from './inference/segment.js';
 import { focalLoss } from './losses/focal.js';
 import { median } from './metrics/median.js';
 import { buildModel } from './models/registry.js';
+import { GradientPass } from './training/gradient-pass.js';
 
 export interface BenchOptions {
   model?: string;
@@ -44,9 +48,13 @@ export interface BenchResult extends Required<Omit<BenchOptions, 'profile'>> {
   train_profile?: ProfileRow[];
   infer_profile?: ProfileRow[];
   peak_rss_gib: number;
+  /** Of tensors on a CUDA device. */
+  peak_device_gib?: number;
 }
 
 const CLASSES = 8;
+/** On a CUDA device the third step is recorded. */
+const WARM_UPS = 3;
 
 /** Times training steps and inference of one network on random data, as the scripts of the peers in `bench/` do. */
 export function bench(options: BenchOptions = {}): BenchResult {
@@ -63,47 +71,52 @@ export function bench(options: BenchOptions = {}): BenchResult {
   using weights = aten.rand([CLASSES], { device });
   using optimizer = new AdamW(network.namedParameters());
 
-  const trainStep = (): void => {
-    tidy(() => {
-      const loss = focalLoss(
-        mixedPrecision(device, dtype, () => network.forward(image)),
-        target,
-        weights,
-      );
-      loss.backward();
-      loss.item();
-    });
+  const gradients = (input: Tensor, labelled: Tensor): Tensor => {
+    const loss = focalLoss(
+      mixedPrecision(device, dtype, () => network.forward(input)),
+      labelled,
+      weights,
+    );
+    loss.backward();
+    return loss;
+  };
+  using pass = new GradientPass(network.parameters(), device, gradients);
+  const stepWith = (run: (input: Tensor, labelled: Tensor) => Tensor) => (): void => {
+    tidy(() => run(image, target).item());
     optimizer.step(1e-3);
     optimizer.zeroGrad();
+    if (device !== 'cpu') synchronize(device);
   };
-  const inferWith = (forward: () => Tensor) => (): void => {
-    tidy(() => noGrad(() => forward().max().item()));
+  const inferWith = (forward: (input: Tensor) => Tensor) => (): void => {
+    tidy(() => noGrad(() => forward(image).max().item()));
   };
   const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
   if (phase !== 'infer') {
+    const trainStep = stepWith((input, labelled) => pass.run(input, labelled));
     result.train_s_per_image = median(times(steps, trainStep))! / batch;
-    if (options.profile) result.train_profile = profile(trainStep);
+    if (device !== 'cpu') result.peak_device_gib = peakMemory(device) / 2 ** 30;
+    // Not of a recorded step, which is one call.
+    if (options.profile) result.train_profile = profile(stepWith(gradients), device);
   }
   network.eval();
   if (phase !== 'train') {
+    const forward = (input: Tensor): Tensor => mixedPrecision(device, dtype, () => network.forward(input));
+    using graphed = new Graphed(device, forward);
     using compiled =
       device === 'cpu'
         ? compile(network, [3, size, size], { precision: dtype === 'bf16' ? 'bfloat16' : 'float32' })
         : null;
-    const infer = inferWith(() =>
-      compiled ? compiled.forward(image) : mixedPrecision(device, dtype, () => network.forward(image)),
-    );
+    const infer = inferWith((input) => (compiled ? compiled.forward(input) : graphed.run(input)));
     result.infer_s_per_image = median(times(steps, infer))! / batch;
-    if (options.profile) result.infer_profile = profile(infer);
+    if (options.profile) result.infer_profile = profile(compiled ? infer : inferWith(forward), device);
   }
   result.peak_rss_gib = process.resourceUsage().maxRSS / 2 ** 20;
   return result;
 }
 
-/** Seconds of each of `steps` calls, after two that warm up. */
+/** Seconds of each of `steps` calls, after those that warm up. */
 function times(steps: number, body: () => void): number[] {
-  body();
-  body();
+  for (let i = 0; i < WARM_UPS; i++) body();
   return Array.from({ length: steps }, () => {
     const start = process.hrtime.bigint();
     body();

@@ -12,6 +12,9 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exportAutograd(env, exports);
   exportProfile(env, exports);
   exportRuntime(env, exports);
+#ifdef AAUNET_CUDA
+  exportCuda(env, exports);
+#endif
   return exports;
 }
 

@@ -143,6 +143,18 @@ void barrier(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [] { return std::string("barrier"); }, [&] { sumOverGroup(one); });
 }
 
+/// Since 2.13 the Reducer takes the limits of all buckets, too, and no longer does without.
+template <typename R = c10d::Reducer, typename... Options>
+std::shared_ptr<R> reducer(const std::vector<at::Tensor>& parameters, const std::vector<std::vector<size_t>>& buckets,
+                           const c10::intrusive_ptr<c10d::ProcessGroup>& processes, const std::vector<bool>& sparse,
+                           int64_t bucketBytes, const Options&... options) {
+  const std::vector<int64_t> limits{bucketBytes};
+  if constexpr (std::is_constructible_v<R, decltype(parameters), decltype(buckets), decltype(processes), decltype(sparse), int64_t,
+                                        const Options&..., decltype(limits)>)
+    return std::make_shared<R>(parameters, buckets, processes, sparse, bucketBytes, options..., limits);
+  else return std::make_shared<R>(parameters, buckets, processes, sparse, bucketBytes, options...);
+}
+
 /// makeReducer(names, parameters, bucketBytes): its number. Gradients are averaged in buckets while backward runs.
 Napi::Value makeReducer(const Napi::CallbackInfo& info) {
   const Napi::Array names = info[0].As<Napi::Array>(), given = info[1].As<Napi::Array>();
@@ -162,10 +174,9 @@ Napi::Value makeReducer(const Napi::CallbackInfo& info) {
         parameters, {static_cast<size_t>(firstBytes), static_cast<size_t>(bucketBytes)}, sparse);
     std::reverse(buckets.begin(), buckets.end());  // backward makes the last parameters' gradients first
     const int64_t id = group.nextReducer++;
-    group.reducers[id] = std::make_shared<c10d::Reducer>(
-        parameters, buckets, group.processes, sparse, bucketBytes, /*find_unused_parameters=*/false,
-        /*gradient_as_bucket_view=*/true, namesByIndex, firstBytes, /*skip_all_reduce_unused_params=*/false,
-        /*use_python_reducer=*/false, std::vector<int64_t>{bucketBytes});
+    group.reducers[id] = reducer(parameters, buckets, group.processes, sparse, bucketBytes, /*find_unused_parameters=*/false,
+                                 /*gradient_as_bucket_view=*/true, namesByIndex, firstBytes,
+                                 /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false);
     return Napi::Number::New(info.Env(), static_cast<double>(id));
   });
 }

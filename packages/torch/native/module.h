@@ -10,5 +10,6 @@ void exportDistributed(Napi::Env env, Napi::Object exports);
 void exportAutograd(Napi::Env env, Napi::Object exports);
 void exportProfile(Napi::Env env, Napi::Object exports);
 void exportRuntime(Napi::Env env, Napi::Object exports);
+void exportCuda(Napi::Env env, Napi::Object exports);  // of CUDA builds
 
 }  // namespace aaunet

@@ -1,5 +1,5 @@
 // aaunet::batch_norm and aaunet::group_norm: normalisation, sum with a residual and ReLU in one pass forward and two backward,
-// for channels-last tensors on the CPU. LibTorch's own operators take three and six.
+// for channels-last tensors. LibTorch's own operators take three and six.
 //
 // Both are one computation: rows of channels in segments (batch norm: one of all images; group norm: one for each image), whose
 // channels share statistics in groups (batch norm: every channel by itself).
@@ -7,6 +7,11 @@
 #include "distributed.h"
 #include "kernels/normalize.h"
 #include "rows.h"
+
+#ifdef AAUNET_CUDA_KERNELS
+#include "cuda/normalize.h"
+#include "cuda/tensors.h"
+#endif
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -243,38 +248,86 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
 
 void checkParameter(const char* name, const at::Tensor& parameter, const at::Tensor& x) {
   const auto type = coefficientType(x);
-  TORCH_CHECK(parameter.dim() == 1 && parameter.numel() == x.size(1) && parameter.is_contiguous() && parameter.device().is_cpu() &&
+  TORCH_CHECK(parameter.dim() == 1 && parameter.numel() == x.size(1) && parameter.is_contiguous() && parameter.device() == x.device() &&
                   parameter.scalar_type() == type && parameter.layout() == at::kStrided,
-              name, ": expected [", x.size(1), "] of ", type, " on the CPU, found ", parameter.sizes(), " of ", parameter.scalar_type());
+              name, ": expected [", x.size(1), "] of ", type, " on ", x.device(), ", found ", parameter.sizes(), " of ",
+              parameter.scalar_type(), " on ", parameter.device());
 }
 
 void checkResidual(const at::Tensor& x, const std::optional<at::Tensor>& residual) {
   if (residual)
-    TORCH_CHECK(residual->sizes() == x.sizes() && residual->scalar_type() == x.scalar_type() && residual->device().is_cpu() && residual->layout() == at::kStrided,
+    TORCH_CHECK(residual->sizes() == x.sizes() && residual->scalar_type() == x.scalar_type() && residual->device() == x.device() && residual->layout() == at::kStrided,
                 "residual: expected ", x.sizes(), " of ", x.scalar_type(), " as the input, found ", residual->sizes(), " of ", residual->scalar_type());
 }
+
+/// Batch norm's running statistics, and how far a batch moves them; undefined for group norm.
+struct RunningStatistics {
+  at::Tensor mean, variance;
+  double momentum = 0;
+};
+
+#ifdef AAUNET_CUDA_KERNELS
+void normalizeOnDevice(const cuda::Rows& rows, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                       const at::Tensor& residual, double eps, bool relu, const at::Tensor& statistics_, bool fixed,
+                       const RunningStatistics& running, const at::Tensor& y) {
+  auto* const mean = statistics_.mutable_data_ptr<double>();
+  auto* const inverse = mean + rows.segments * rows.groups;
+  const cuda::Running moved{cuda::out(running.mean), cuda::out(running.variance), running.momentum};
+  const at::Tensor partial = cuda::partialOf(rows, 2, x);
+  cuda::on(x, [&](cudaStream_t stream) {
+    if (fixed) cuda::fixedStatistics(rows, eps, mean, inverse, moved, stream);
+    else cuda::statistics(rows, cuda::in(x), eps, mean, inverse, moved, cuda::out(partial), stream);
+    cuda::normalize(rows, cuda::in(x), cuda::in(residual), mean, inverse, cuda::in(weight), cuda::in(bias), relu, cuda::out(y),
+                    stream);
+  });
+}
+
+Gradients gradientsOnDevice(const cuda::Rows& rows, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& y,
+                            const at::Tensor& weight, const at::Tensor& statistics_, bool fixed, bool hasResidual) {
+  Gradients result{at::empty_like(x), hasResidual ? at::empty_like(x) : at::Tensor(), at::empty_like(weight), at::empty_like(weight)};
+  const at::Tensor partial = cuda::partialOf(rows, 2, x);
+  const at::Tensor sums = at::empty({2 * rows.segments * (rows.channels + rows.groups)}, x.options().dtype(at::kDouble));
+  auto* const first = sums.mutable_data_ptr<double>();
+  const auto* const mean = statistics_.const_data_ptr<double>();
+  const cuda::Backward pass{
+      .x = cuda::in(x), .dy = cuda::in(dy), .y = cuda::in(y), .weight = cuda::in(weight),
+      .mean = mean, .inverse = mean + rows.segments * rows.groups, .fixed = fixed,
+      .dx = cuda::out(result.dx), .dresidual = cuda::out(result.dresidual),
+      .dweight = cuda::out(result.dweight), .dbias = cuda::out(result.dbias),
+      .sums = first, .coefficients = first + 2 * rows.segments * rows.channels, .partial = cuda::out(partial)};
+  cuda::on(x, [&](cudaStream_t stream) { cuda::gradients(rows, pass, stream); });
+  return result;
+}
+#endif
 
 /// What both normalisations are differentiated as; `fixed` are batch norm's running statistics in inference.
 class Normalize : public torch::autograd::Function<Normalize> {
  public:
   static Variable forward(AutogradContext* context, const Variable& input, const Variable& weight, const Variable& bias,
                           const std::optional<Variable>& residual, int64_t segments, int64_t groups, double eps, bool relu,
-                          const at::Tensor& statistics_, bool fixed, bool synchronized = false, double* total = nullptr) {
+                          const at::Tensor& statistics_, bool fixed, const RunningStatistics& running = {},
+                          bool synchronized = false, double* total = nullptr) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input);
     const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
     const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
-    double* const mean = statistics_.mutable_data_ptr<double>();
-    double* const inverse = mean + segments * groups;
-    double* const variance = mean + 2 * segments * groups;
     double values = layout.valuesOfGroup();
     at::Tensor y = at::empty_like(x);
-    withType(x, [&]<typename T>(T) {
+    const auto onProcessor = [&]<typename T>(T) {
+      double* const mean = statistics_.mutable_data_ptr<double>();
+      double* const inverse = mean + segments * groups;
+      double* const variance = mean + 2 * segments * groups;
       if (!fixed) statistics<T>(layout, x, eps, mean, inverse, variance);
       if (synchronized)
         values = combineOverGroup(values, eps, {mean, mean + groups}, {variance, variance + groups}, mean, inverse, variance);
       normalize<T>(layout, x, weight, bias, added, relu, mean, inverse, y);
-    });
+    };
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda())
+      normalizeOnDevice(cuda::rowsOf(x, segments, groups), x, weight, bias, added, eps, relu, statistics_, fixed, running, y);
+    else
+#endif
+      withType(x, onProcessor);
     context->save_for_backward({x, weight, statistics_, relu ? y : at::Tensor()});
     context->saved_data["segments"] = segments;
     context->saved_data["groups"] = groups;
@@ -292,15 +345,21 @@ class Normalize : public torch::autograd::Function<Normalize> {
     const at::Tensor &x = saved[0], &weight = saved[1], &statistics_ = saved[2], &y = saved[3];
     const int64_t segments = context->saved_data["segments"].toInt(), groups = context->saved_data["groups"].toInt();
     const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
-    const double* const mean = statistics_.const_data_ptr<double>();
+    const bool fixed = context->saved_data["fixed"].toBool(), hasResidual = context->saved_data["residual"].toBool();
     const at::Tensor dy = channelsLast(outputs[0].to(x.scalar_type()));
     Gradients result;
-    withType(x, [&]<typename T>(T) {
-      result = gradients<T>(layout, x, dy, y, weight, mean, mean + segments * groups, context->saved_data["fixed"].toBool(),
-                            context->saved_data["residual"].toBool(), context->saved_data["values"].toDouble(),
-                            context->saved_data["synchronized"].toBool());
-    });
-    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}, {}, {}};
+    const auto onProcessor = [&]<typename T>(T) {
+      const double* const mean = statistics_.const_data_ptr<double>();
+      result = gradients<T>(layout, x, dy, y, weight, mean, mean + segments * groups, fixed, hasResidual,
+                            context->saved_data["values"].toDouble(), context->saved_data["synchronized"].toBool());
+    };
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda())
+      result = gradientsOnDevice(cuda::rowsOf(x, segments, groups), x, dy, y, weight, statistics_, fixed, hasResidual);
+    else
+#endif
+      withType(x, onProcessor);
+    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -317,7 +376,11 @@ at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at
   double values = static_cast<double>(input.numel() / channels);  // with `synchronized` those of all processes, once known
   const bool combined = synchronized && training && groupSize() > 1;
   TORCH_CHECK(!training || combined || values > 1, "training needs more than one value a channel, found ", input.sizes());
-  const at::Tensor statistics_ = at::empty({3, 1, channels}, at::kDouble);
+  TORCH_CHECK(!combined || input.device().is_cpu(), "statistics are combined over processes on the CPU alone, found ", input.device());
+  const at::Tensor statistics_ = at::empty({3, 1, channels}, input.options().dtype(at::kDouble));
+  if (!input.device().is_cpu())
+    return Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training,
+                            RunningStatistics{runningMean, runningVar, momentum});
   auto* const mean = statistics_.mutable_data_ptr<double>();
   auto* const inverse = mean + channels;
   const auto eachRunning = [&](auto body) {
@@ -331,7 +394,7 @@ at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at
         inverse[c] = 1 / std::sqrt(variance[c] + eps);
       }
     });
-  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training, combined, &values);
+  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training, RunningStatistics{}, combined, &values);
   if (training)
     eachRunning([&]<typename A>(A* average, A* variance) {
       const double* const found = mean + 2 * channels;
@@ -350,7 +413,7 @@ at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& 
   checkParameter("weight", weight, input);
   checkParameter("bias", bias, input);
   TORCH_CHECK(groups > 0 && input.size(1) % groups == 0, "groups: expected a divisor of ", input.size(1), " channels, found ", groups);
-  const at::Tensor statistics_ = at::empty({3, input.size(0), groups}, at::kDouble);
+  const at::Tensor statistics_ = at::empty({3, input.size(0), groups}, input.options().dtype(at::kDouble));
   return Normalize::apply(input, weight, bias, residual, input.size(0), groups, eps, relu, statistics_, false);
 }
 

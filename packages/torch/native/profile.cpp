@@ -1,9 +1,13 @@
 // Which operators took how long, those of a backward pass included, which no call from JavaScript makes.
 
+#include "convert.h"
 #include "errors.h"
 #include "module.h"
 
 #include <ATen/record_function.h>
+#ifdef AAUNET_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
 
 #include <chrono>
 #include <memory>
@@ -28,6 +32,7 @@ struct Profile {
   std::mutex mutex;
   std::unordered_map<std::string, Row> rows;
   std::optional<at::CallbackHandle> handle;
+  bool waits = false;  // for the device, whose work goes on after an operator has returned
 };
 
 Profile& profile() {
@@ -43,7 +48,14 @@ struct Frame : at::ObserverContext {
 
 thread_local Frame* current = nullptr;
 
+void waitForDevice() {
+#ifdef AAUNET_CUDA
+  if (profile().waits) c10::cuda::device_synchronize();
+#endif
+}
+
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
+  waitForDevice();
   auto frame = std::make_unique<Frame>();
   frame->parent = current;
   current = frame.get();
@@ -52,6 +64,7 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
 
 void end(const at::RecordFunction& function, at::ObserverContext* context) {
   auto* frame = static_cast<Frame*>(context);
+  waitForDevice();
   const double seconds = std::chrono::duration<double>(Clock::now() - frame->start).count();
   current = frame->parent;
   if (frame->parent != nullptr) frame->parent->inner += seconds;
@@ -61,11 +74,14 @@ void end(const at::RecordFunction& function, at::ObserverContext* context) {
   row.seconds += seconds - frame->inner;
 }
 
+/// startProfile(device)
 void startProfile(const Napi::CallbackInfo& info) {
+  const bool waits = device(info[0], "device").is_cuda();
   guarded(info.Env(), [] { return std::string("profile"); }, [&] {
     Profile& it = profile();
     TORCH_CHECK(!it.handle.has_value(), "a profile is being taken already");
     it.rows.clear();
+    it.waits = waits;
     it.handle = at::addGlobalCallback(at::RecordFunctionCallback(begin, end)
                                           .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
   });

@@ -81,12 +81,20 @@ void withType(const at::Tensor& tensor, Body body) {
 /// The type of the coefficients of a tensor's kernels.
 inline at::ScalarType coefficientType(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
 
+/// Whether the kernels run where a tensor lies: on the CPU, and on CUDA devices where they were compiled for them.
+inline bool hasDevice(const at::Tensor& x) {
+#ifdef AAUNET_CUDA_KERNELS
+  if (x.is_cuda()) return true;
+#endif
+  return x.device().is_cpu();
+}
+
 inline at::Tensor channelsLast(const at::Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
 
 /// @throws where the kernels do not take a tensor.
 inline void checkInput(const at::Tensor& x) {
   const auto type = x.scalar_type();
-  TORCH_CHECK(x.layout() == at::kStrided && x.device().is_cpu(), "input: expected a dense tensor on the CPU");
+  TORCH_CHECK(x.layout() == at::kStrided && hasDevice(x), "input: expected a dense tensor on a device with kernels, found ", x.device());
   TORCH_CHECK(x.dim() == 4 && x.numel() > 0, "input: expected N x C x H x W with values in it, found ", x.sizes());
   TORCH_CHECK(type == at::kDouble || type == at::kFloat || type == at::kBFloat16, "input: expected float64, float32 or bfloat16, found ", type);
 }

@@ -105,6 +105,11 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   out.Set("libtorch", TORCH_VERSION);
   out.Set("cudaBuild", at::globalContext().hasCUDA() || at::hasCUDA());
   out.Set("cudaDevices", at::hasCUDA() ? static_cast<double>(at::detail::getCUDAHooks().deviceCount()) : 0.0);
+#ifdef AAUNET_CUDA_KERNELS
+  out.Set("cudaKernels", true);
+#else
+  out.Set("cudaKernels", false);
+#endif
   out.Set("mkldnn", at::hasMKLDNN());
   out.Set("cpuCapability", at::get_cpu_capability());
   out.Set("cpuBfloat16", computesInBfloat16());

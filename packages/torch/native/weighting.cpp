@@ -1,9 +1,14 @@
-// aaunet::image_mean, aaunet::weigh_splits and aaunet::weigh_pixels: what attention does to whole images, for tensors on the CPU.
+// aaunet::image_mean, aaunet::weigh_splits and aaunet::weigh_pixels: what attention does to whole images, for channels-last tensors.
 // LibTorch's own operators take a pass for each product and sum, and give gradients in another memory format.
 
 #include "kernels/normalize.h"
 #include "kernels/weigh.h"
 #include "rows.h"
+
+#ifdef AAUNET_CUDA_KERNELS
+#include "cuda/tensors.h"
+#include "cuda/weigh.h"
+#endif
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -23,9 +28,9 @@ using torch::autograd::variable_list;
 /// Weights as the kernels of `x` take them.
 at::Tensor asCoefficients(const at::Tensor& weights, const at::Tensor& x) { return weights.to(coefficientType(x)).contiguous(); }
 
-void checkWeights(const at::Tensor& weights) {
-  TORCH_CHECK(weights.layout() == at::kStrided && weights.device().is_cpu() && weights.is_floating_point(),
-              "weights: expected a dense tensor of floats on the CPU, found ", weights.scalar_type());
+void checkWeights(const at::Tensor& weights, const at::Tensor& x) {
+  TORCH_CHECK(weights.layout() == at::kStrided && weights.device() == x.device() && weights.is_floating_point(),
+              "weights: expected a dense tensor of floats on ", x.device(), ", found ", weights.scalar_type(), " on ", weights.device());
 }
 
 void refuseSecondDerivative() {
@@ -41,6 +46,16 @@ class ImageMean : public torch::autograd::Function<ImageMean> {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input);
     const int64_t images = x.size(0), channels = x.size(1), pixels = x.size(2) * x.size(3);
+    context->saved_data["sizes"] = x.sizes().vec();
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda()) {
+      const cuda::Rows rows = cuda::rowsOf(x, images, channels);
+      const at::Tensor average = at::empty({images, channels, 1, 1}, x.options().dtype(coefficientType(x)));
+      const at::Tensor partial = cuda::partialOf(rows, 1, x);
+      cuda::on(x, [&](cudaStream_t stream) { cuda::means(rows, cuda::in(x), cuda::out(average), cuda::out(partial), stream); });
+      return average.to(x.scalar_type());
+    }
+#endif
     at::Tensor mean = at::empty({images, channels, 1, 1}, at::kDouble);
     withType(x, [&]<typename T>(T) {
       const std::vector<typename Coefficient<T>::type> zeros(static_cast<size_t>(channels));
@@ -52,7 +67,6 @@ class ImageMean : public torch::autograd::Function<ImageMean> {
         for (int64_t c = 0; c < channels; c++)
           means[n * channels + c] = sums[static_cast<size_t>(2 * n * channels + c)] / static_cast<double>(pixels);
     });
-    context->saved_data["sizes"] = x.sizes().vec();
     return mean.to(x.scalar_type());
   }
 
@@ -69,6 +83,13 @@ class WeighSplits : public torch::autograd::Function<WeighSplits> {
     const at::Tensor x = channelsLast(input), w = asCoefficients(weights, x);
     const int64_t images = x.size(0), wide = x.size(1), channels = wide / radix, pixels = x.size(2) * x.size(3);
     at::Tensor y = at::empty({images, channels, x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda())
+      cuda::on(x, [&](cudaStream_t stream) {
+        cuda::weighSplits(cuda::rowsOf(y, images, channels), radix, cuda::in(x), cuda::in(w), cuda::out(y), stream);
+      });
+    else
+#endif
     withType(x, [&]<typename T>(T) {
       const auto* const values = w.const_data_ptr<typename Coefficient<T>::type>();
       forRows(images, pixels, wide, [&](int64_t image, int64_t row, int64_t count) {
@@ -90,6 +111,16 @@ class WeighSplits : public torch::autograd::Function<WeighSplits> {
     const int64_t radix = context->saved_data["radix"].toInt();
     const int64_t images = x.size(0), wide = x.size(1), channels = wide / radix, pixels = x.size(2) * x.size(3);
     at::Tensor dx = at::empty_like(x), dweights = at::empty_like(w);
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda()) {
+      const cuda::Rows rows = cuda::rowsOf(dy, images, channels);
+      const at::Tensor partial = cuda::partialOf(rows, static_cast<int>(radix), x);
+      cuda::on(x, [&](cudaStream_t stream) {
+        cuda::weighSplitsGradient(rows, radix, cuda::in(x), cuda::in(w), cuda::in(dy), cuda::out(dx), cuda::out(dweights),
+                                  cuda::out(partial), stream);
+      });
+    } else
+#endif
     withType(x, [&]<typename T>(T) {
       using A = typename Coefficient<T>::type;
       const A* const values = w.const_data_ptr<A>();
@@ -147,8 +178,11 @@ at::Tensor imageMean(const at::Tensor& input) {
 
 at::Tensor weighSplits(const at::Tensor& input, const at::Tensor& weights, int64_t radix) {
   checkInput(input);
-  checkWeights(weights);
+  checkWeights(weights, input);
   TORCH_CHECK(radix > 0 && input.size(1) % radix == 0, "radix: expected a divisor of ", input.size(1), " channels, found ", radix);
+#ifdef AAUNET_CUDA_KERNELS
+  TORCH_CHECK(!input.is_cuda() || cuda::hasSplits(radix), "radix: expected 1, 2 or 4 on a CUDA device, found ", radix);
+#endif
   TORCH_CHECK(weights.numel() == input.size(0) * input.size(1), "weights: expected ", input.size(0), " x ", input.size(1),
               " values, found ", weights.sizes());
   return WeighSplits::apply(input, weights, radix);
@@ -156,7 +190,8 @@ at::Tensor weighSplits(const at::Tensor& input, const at::Tensor& weights, int64
 
 at::Tensor weighPixels(const at::Tensor& input, const at::Tensor& weights) {
   checkInput(input);
-  checkWeights(weights);
+  checkWeights(weights, input);
+  TORCH_CHECK(input.device().is_cpu(), "input: expected a tensor on the CPU, found ", input.device());
   const std::vector<int64_t> sizes{input.size(0), 1, input.size(2), input.size(3)};
   TORCH_CHECK(weights.sizes() == sizes, "weights: expected ", at::IntArrayRef(sizes), ", found ", weights.sizes());
   return WeighPixels::apply(input, weights);

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cudaIncludes, NVCC_FLAGS } from './cuda.mjs';
 import { run, say } from './progress.mjs';
 
 const require = createRequire(import.meta.url);
@@ -27,18 +28,21 @@ export async function findCompiler(env = process.env) {
   return undefined;
 }
 
-/** All `.cpp` sources and `.h` headers under `native/`, as sorted relative paths. */
+/** All sources (`.cpp`; `.cu`, what CUDA's compiler takes) and headers under `native/`, as sorted relative paths. */
 export function nativeFiles(native) {
   if (!fs.existsSync(native)) return { sources: [], headers: [] };
   const names = fs.readdirSync(native, { recursive: true }).map(String).sort();
   return {
-    sources: names.filter((name) => name.endsWith('.cpp')),
-    headers: names.filter((name) => /\.(h|hpp|inc)$/.test(name)),
+    sources: names.filter((name) => /\.(cpp|cu)$/.test(name)),
+    headers: names.filter((name) => /\.(h|hpp|inc|cuh)$/.test(name)),
   };
 }
 
-/** Compile and link flags for one LibTorch, and the preprocessor symbols that the sources may ask for. */
-export function flagsFor(torch, compiler) {
+/**
+ * Compile and link flags for one LibTorch, and the preprocessor symbols that the sources may ask for. `cuda` is CUDA's compiler and
+ * runtime, where there are kernels for CUDA devices to be built.
+ */
+export function flagsFor(torch, compiler, cuda) {
   const include = path.join(torch.libtorch, 'include');
   const lib = path.join(torch.libtorch, 'lib');
   const system = [
@@ -68,6 +72,7 @@ export function flagsFor(torch, compiler) {
       // A worker that is being terminated can throw no more; without this its last error would end the process.
       '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       ...(torch.cuda ? ['-DAAUNET_CUDA=1', ...(hasNccl(system) ? ['-DAAUNET_NCCL=1'] : [])] : []),
+      ...(cuda ? ['-DAAUNET_CUDA_KERNELS=1'] : []),
       ...system.flatMap((folder) => ['-isystem', folder]),
     ],
     link: [
@@ -77,6 +82,7 @@ export function flagsFor(torch, compiler) {
       '-ltorch_cpu',
       '-lc10',
       ...(torch.cuda ? ['-ltorch_cuda', '-lc10_cuda', '-ltorch'] : []),
+      ...(cuda ? [cuda.runtime] : []),
       ...(openmp.length === 0 ? [] : runtime === undefined ? openmp : [path.join(lib, runtime)]),
       // -Xlinker, unlike -Wl, takes folders with commas.
       ...['-Xlinker', '-rpath', '-Xlinker', lib],
@@ -87,13 +93,6 @@ export function flagsFor(torch, compiler) {
 /** A CUDA LibTorch talks to other devices by NCCL; its header lies in a wheel of its own. */
 function hasNccl(folders) {
   return folders.some((folder) => fs.existsSync(path.join(folder, 'nccl.h')));
-}
-
-function cudaIncludes(libtorch) {
-  const nvidia = path.join(path.dirname(libtorch), 'nvidia');
-  const wheels = fs.existsSync(nvidia) ? fs.readdirSync(nvidia).map((name) => path.join(nvidia, name, 'include')) : [];
-  const toolkit = path.join(process.env.CUDA_HOME ?? '/usr/local/cuda', 'include');
-  return [...wheels, toolkit].filter((folder) => fs.existsSync(folder));
 }
 
 /** Flags that one source gets beside the common ones: vector kernels are optimised more, or built for one processor. */
@@ -114,9 +113,10 @@ export function keyOf(parts) {
 }
 
 /** What has to be compiled: each source with its object file's key, and the key of the whole addon. */
-export function planBuild(native, torch, compiler) {
+export function planBuild(native, torch, compiler, cuda) {
   const { sources, headers } = nativeFiles(native);
-  const flags = flagsFor(torch, compiler);
+  const flags = flagsFor(torch, compiler, cuda);
+  const isBuilt = (name) => (name.endsWith('.cu') ? cuda !== undefined : torch.cuda || !name.startsWith('cuda/'));
   const common = keyOf([
     compiler.version,
     ...compiler.args,
@@ -124,10 +124,17 @@ export function planBuild(native, torch, compiler) {
     ...flags.compile,
     ...headers.flatMap((name) => [name, fs.readFileSync(path.join(native, name))]),
   ]);
-  const units = sources.map((name) => {
-    const own = flagsOfSource(name);
-    const key = keyOf([common, name, ...own, fs.readFileSync(path.join(native, name))]);
-    return { name, own, key, object: `${name.replace(/[^A-Za-z0-9]+/g, '-')}-${key}.o` };
+  // Kernels see no header of LibTorch's: their objects serve all its versions.
+  const ofKernels = headers.filter((name) => name.startsWith('cuda/'));
+  const commonToKernels =
+    cuda && keyOf([cuda.version, ...ofKernels.flatMap((name) => [name, fs.readFileSync(path.join(native, name))])]);
+  const units = sources.filter(isBuilt).map((name) => {
+    const isKernel = name.endsWith('.cu');
+    const command = isKernel ? [cuda.command, ...NVCC_FLAGS] : [compiler.command, ...compiler.args, ...flags.compile];
+    const own = isKernel ? NVCC_FLAGS : flagsOfSource(name);
+    const key = keyOf([isKernel ? commonToKernels : common, name, ...own, fs.readFileSync(path.join(native, name))]);
+    const arguments_ = isKernel ? command : [...command, ...own];
+    return { name, command: arguments_, key, object: `${name.replace(/[^A-Za-z0-9]+/g, '-')}-${key}.o` };
   });
   return { units, flags, key: keyOf([...units.map((unit) => unit.key), ...flags.link]) };
 }
@@ -147,9 +154,10 @@ export async function buildAddon(plan, { native, build, compiler, env = process.
       started += 1;
       say(`compiling ${started}/${total} ${unit.name}`);
       const object = path.join(objects, unit.object);
-      const args = [...compiler.args, ...plan.flags.compile, ...unit.own, '-c', path.join(native, unit.name), '-o'];
+      const [command, ...args] = unit.command;
       try {
-        await mustRun(compiler.command, [...args, `${object}.tmp`], env, `compiling ${unit.name}`);
+        const files = ['-c', path.join(native, unit.name), '-o', `${object}.tmp`];
+        await mustRun(command, [...args, ...files], env, `compiling ${unit.name}`);
       } catch (error) {
         waiting.length = 0;
         fs.rmSync(`${object}.tmp`, { force: true });
@@ -158,8 +166,9 @@ export async function buildAddon(plan, { native, build, compiler, env = process.
       fs.renameSync(`${object}.tmp`, object);
     }
   };
-  // LibTorch's headers take over a gigabyte of memory a compilation: two at a time is what small machines stand.
-  const workers = Array.from({ length: Math.min(2, os.availableParallelism()) }, worker);
+  // LibTorch's headers take over a gigabyte of memory a compilation.
+  const atOnce = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 31)));
+  const workers = Array.from({ length: atOnce }, worker);
   const failed = (await Promise.allSettled(workers)).find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 

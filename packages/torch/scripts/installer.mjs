@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { buildAddon, findCompiler, planBuild } from './compile.mjs';
+import { cudaRuntime, findNvcc } from './cuda.mjs';
 import { fetchLibTorch } from './fetch-libtorch.mjs';
 import { cachedLibTorch, choosePythonTorch, describeLibTorch, OLDEST_VERSION, pythonTorches } from './libtorch.mjs';
 import { say } from './progress.mjs';
@@ -56,7 +57,8 @@ export async function installAddon({ packageFolder, env = process.env, force = f
   }
   const kind = `LibTorch ${torch.version} ${torch.cuda ? '(CUDA)' : '(CPU)'}`;
 
-  const plan = planBuild(native, torch, builder);
+  const cuda = torch.cuda ? await cudaBuild(torch, env) : undefined;
+  const plan = planBuild(native, torch, builder, cuda);
   if (plan.units.length === 0)
     return giveUp(`${native} holds no C++ sources: the package is incomplete, install it again.`);
   if (!force && previous?.key === plan.key && fs.existsSync(addon)) {
@@ -80,6 +82,16 @@ export async function installAddon({ packageFolder, env = process.env, force = f
   writeJson(infoFile, { ...torch, compiler: compiler.version, builtAt: new Date().toISOString(), key: plan.key });
   say(`built ${path.relative(process.cwd(), addon)} in ${((Date.now() - begin) / 1000).toFixed(0)} s`);
   return true;
+}
+
+/** CUDA's compiler and runtime library; undefined, said why, where the kernels for CUDA devices cannot be built. */
+async function cudaBuild(torch, env) {
+  const nvcc = await findNvcc(env);
+  const runtime = cudaRuntime(torch.libtorch, env);
+  if (nvcc !== undefined && nvcc.major === runtime?.major) return { ...nvcc, runtime: runtime.file };
+  const found = `found ${nvcc?.version ?? 'no nvcc'} and ${runtime ? `a runtime of CUDA ${runtime.major}` : 'no runtime library'}`;
+  say(`without own CUDA kernels, for want of nvcc of LibTorch's CUDA (${found}): the device will use LibTorch's`);
+  return undefined;
 }
 
 function previousCompiler(previous) {

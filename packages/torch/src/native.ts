@@ -41,7 +41,7 @@ interface NativeAddon {
   enterAutocast(device: string, enabled: boolean, dtype: string): { enabled: boolean; dtype: string };
   leaveAutocast(device: string, before: { enabled: boolean; dtype: string }): void;
   fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: string): Tensor;
-  startProfile(): void;
+  startProfile(device: string): void;
   stopProfile(): ProfileRow[];
   memoryStats(): { tensors: number; bytes: number };
   numThreads(): number;
@@ -67,6 +67,12 @@ interface NativeAddon {
   makeReducer(names: string[], parameters: Tensor[], bucketBytes: number): number;
   prepareReducer(reducer: number): void;
   dropReducer(reducer: number): void;
+  // In builds with CUDA:
+  captureGraph?(device: string, body: () => void): number;
+  replayGraph?(graph: number): void;
+  dropGraph?(graph: number): void;
+  synchronize?(device: string): void;
+  peakMemory?(device: string): number;
 }
 
 /** What a profile says of one operator. */
@@ -81,6 +87,8 @@ export interface NativeInfo {
   libtorch: string;
   cudaBuild: boolean;
   cudaDevices: number;
+  /** Whether the fused operators have kernels for CUDA devices. */
+  cudaKernels: boolean;
   mkldnn: boolean;
   cpuCapability: string;
   /** Whether the CPU has instructions for bfloat16: without them float32 is faster. */

@@ -122,14 +122,18 @@ export class Tensor extends TensorHandle implements Disposable {
     return Array.from(plain.data('float64'));
   }
 
-  /** This tensor with another dtype, device or memory format; the tensor itself where nothing changes. */
+  /**
+   * This tensor with another dtype, device or memory format; the tensor itself where nothing changes. From pinned memory a device
+   * copies while the caller goes on.
+   */
   to(target: Dtype | { dtype?: Dtype; device?: string; memoryFormat?: MemoryFormat }): Tensor {
     const {
       dtype = this.dtype,
       device = this.device,
       memoryFormat,
     } = typeof target === 'string' ? { dtype: target } : target;
-    return aten.to.device(this, device, dtype, false, false, memoryFormat);
+    const isAsynchronous = device.startsWith('cuda') && this.device === 'cpu';
+    return aten.to.device(this, device, dtype, isAsynchronous, false, memoryFormat);
   }
 
   cpu(): Tensor {
@@ -389,10 +393,17 @@ export function ones(shape: readonly number[], options: TensorOptions = {}): Ten
   return aten.ones(shape, options);
 }
 
-/** Uninitialised memory. */
-export function empty(shape: readonly number[], options: TensorOptions & { memoryFormat?: MemoryFormat } = {}): Tensor {
-  const { memoryFormat, ...rest } = options;
-  return aten.empty.memory_format(shape, { ...rest, ...(memoryFormat && { memory_format: memoryFormat }) });
+/** Uninitialised memory; `pinned` memory is what a CUDA device copies from by itself. */
+export function empty(
+  shape: readonly number[],
+  options: TensorOptions & { memoryFormat?: MemoryFormat; pinned?: boolean } = {},
+): Tensor {
+  const { memoryFormat, pinned, ...rest } = options;
+  return aten.empty.memory_format(shape, {
+    ...rest,
+    ...(memoryFormat && { memory_format: memoryFormat }),
+    ...(pinned && { pin_memory: true }),
+  });
 }
 
 export function full(shape: readonly number[], value: Scalar, options: TensorOptions = {}): Tensor {

@@ -17,17 +17,18 @@ const AHEAD = 3;
 
 /**
  * Batches of the given slices in order, read ahead straight into tensors by libuv's threads, which work while the main
- * thread computes. Leaving the loop early lets reads under way end and frees what they read.
+ * thread computes; `pinned` memory goes to a CUDA device without waiting. Leaving the loop early lets reads under way end and frees what they read.
  */
 export async function* loadBatches(
   cache: SliceCache,
   batches: readonly (readonly SliceRef[])[],
+  options: { readonly pinned?: boolean } = {},
 ): AsyncGenerator<RawBatch, void, undefined> {
   const underway: Promise<RawBatch>[] = [];
   let next = 0;
   const readAhead = (): void => {
     while (next < batches.length && underway.length < AHEAD) {
-      const batch = readBatch(cache, batches[next++]!);
+      const batch = readBatch(cache, batches[next++]!, options.pinned ?? false);
       // Awaited in its turn; until then a failure must not count as unhandled.
       batch.catch(() => undefined);
       underway.push(batch);
@@ -46,10 +47,10 @@ export async function* loadBatches(
   }
 }
 
-async function readBatch(cache: SliceCache, slices: readonly SliceRef[]): Promise<RawBatch> {
+async function readBatch(cache: SliceCache, slices: readonly SliceRef[], pinned: boolean): Promise<RawBatch> {
   const { size } = cache;
-  const hu = empty([slices.length, 3, size, size], { dtype: 'int16' });
-  const labels = empty([slices.length, size, size], { dtype: 'uint8' });
+  const hu = empty([slices.length, 3, size, size], { dtype: 'int16', pinned });
+  const labels = empty([slices.length, size, size], { dtype: 'uint8', pinned });
   const pixels = size ** 2;
   const huData = hu.data('int16');
   const labelData = labels.data('uint8');

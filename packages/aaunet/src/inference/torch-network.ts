@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { fromTypedArray, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
+import { fromTypedArray, Graphed, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
 import { compile } from '@aaunet/torch/compile';
 import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
@@ -46,10 +46,9 @@ export async function loadTorchNetwork(model: string, { device, threads }: Slice
       ? compile(network, [3, size, size], { precision })
       : network.to({ device, memoryFormat: 'channels_last' });
   if (loaded !== network) network[Symbol.dispose]();
+  const graphed = new Graphed(device, (image) => mixedPrecision(device, file.precision, () => loaded.forward(image)));
   const logitsOf = (image: Tensor): Tensor =>
-    device === 'cpu'
-      ? loaded.forward(image)
-      : mixedPrecision(device, file.precision, () => loaded.forward(image.to({ device }).contiguous('channels_last')));
+    graphed.run(device === 'cpu' ? image : image.to({ device }).contiguous('channels_last'));
   return {
     file,
     sha256,
@@ -67,6 +66,7 @@ export async function loadTorchNetwork(model: string, { device, threads }: Slice
         ),
       ),
     close: () => {
+      graphed[Symbol.dispose]();
       loaded[Symbol.dispose]();
       return Promise.resolve();
     },

@@ -49,8 +49,12 @@ export function partialFocalLoss(
     const logSum = (of: readonly number[]): Tensor => {
       if (of.length === 0 || of.length === classes) return anything;
       if (of.length === 1) return logProbability.narrow(1, of[0]!, 1);
-      const index = fromTypedArray(BigInt64Array.from(of, BigInt), [of.length], { device: logits.device });
-      return aten.logsumexp(aten.index_select(logProbability, 1, index), [1], true);
+      // Not by an index: a CUDA graph cannot copy one to the device.
+      const candidates = aten.cat(
+        of.map((id) => logProbability.narrow(1, id, 1)),
+        1,
+      );
+      return aten.logsumexp(candidates, [1], true);
     };
     const background = logSum(candidates.background);
     const byLabel = Array.from({ length: classes }, (_, label) =>

@@ -7,6 +7,7 @@ import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
 import type { RawBatch } from '../datasets/loader.js';
 import type { TrainConfig } from './config.js';
+import { GradientPass } from './gradient-pass.js';
 import type { BatchPart } from './plan.js';
 import type { TeamNetwork } from './team.js';
 
@@ -14,8 +15,23 @@ import type { TeamNetwork } from './team.js';
 export interface StepContext {
   readonly network: TeamNetwork;
   readonly optimizer: AdamW;
-  readonly criterion: Criterion;
   readonly config: TrainConfig;
+  /** Forward, loss and backward. */
+  readonly pass: GradientPass;
+}
+
+/** The pass of a training: over a whole batch, or over parts of it. */
+export function gradientPass(network: TeamNetwork, criterion: Criterion, config: TrainConfig): GradientPass {
+  const { device, precision, accumulate, batch } = config;
+  const isWhole = accumulate === 1 && network.team.size === 1;
+  return new GradientPass(network.parameters(), isWhole ? device : 'cpu', (input, target) => {
+    const logits = mixedPrecision(device, precision, () => network.forward(input));
+    const loss = criterion.of(logits, target);
+    // A part counts as many slices as it has; gradients are averaged over the processes, not summed.
+    const factor = (input.size(0) / batch) * network.team.size;
+    network.backward(factor === 1 ? loss : loss.mul(factor));
+    return loss;
+  });
 }
 
 /**
@@ -25,7 +41,7 @@ export interface StepContext {
  * @returns what the part adds to the batch's loss.
  */
 export function trainPart(
-  { network, criterion, config }: StepContext,
+  { network, pass, config }: StepContext,
   raw: RawBatch,
   part: BatchPart,
   step: number,
@@ -42,15 +58,8 @@ export function trainPart(
     );
     const input = image.contiguous('channels_last');
     const share = part.slices.length / batch;
-    const pass = (): Tensor => {
-      const logits = mixedPrecision(device, precision, () => network.forward(input));
-      const loss = criterion.of(logits, target);
-      // Gradients are averaged over the processes, not summed.
-      const factor = share * network.team.size;
-      network.backward(factor === 1 ? loss : loss.mul(factor));
-      return loss;
-    };
-    const loss = part.isLast ? pass() : network.withoutReduction(pass);
+    const run = (): Tensor => pass.run(input, target);
+    const loss = part.isLast ? run() : network.withoutReduction(run);
     return share === 1 ? Number(loss.item()) : Number(loss.item()) * share;
   });
 }

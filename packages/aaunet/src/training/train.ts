@@ -21,7 +21,7 @@ import { MetricsLog } from './metrics-log.js';
 import { partsOf, planTraining } from './plan.js';
 import { writeModelFile } from './model-file.js';
 import { readRunConfig, startRun } from './run-folder.js';
-import { finishStep, trainPart } from './step.js';
+import { finishStep, gradientPass, trainPart } from './step.js';
 import { Team } from './team.js';
 
 /** What happens during a training, in order of occurrence. */
@@ -158,7 +158,8 @@ async function trainTogether(
     let progress: Progress = resumed ? loadLast(run, network, optimizer) : { step: 0, validated: 0, bestDice: NaN };
     team.share(optimizer.stateDict().values());
     using parallel = team.train(network, config);
-    const context = { network: parallel, optimizer, criterion, config };
+    using pass = gradientPass(parallel, criterion, config);
+    const context = { network: parallel, optimizer, pass, config };
     using log = team.isFirst ? await MetricsLog.open(run, progress) : null;
     emit({ type: 'start', step: progress.step, totalSteps: plan.totalSteps, resumed });
     let lastSaved = Date.now();
@@ -197,6 +198,7 @@ async function trainTogether(
       for await (using batch of loadBatches(
         cache,
         parts.map(({ slices }) => slices),
+        { pinned: config.device !== 'cpu' },
       )) {
         waited += performance.now() - waitingSince;
         const part = parts[next++]!;

@@ -52,15 +52,15 @@ export class BatchNorm2d extends Layer {
       noGrad(() => this.num_batches_tracked.add_(1));
     }
     const { weight, bias, running_mean, running_var, training, momentum, eps, synchronized } = this;
-    if (hasKernel(input))
+    const isCombined = synchronized && training;
+    if (hasKernel(input) && !(isCombined && input.device !== 'cpu'))
       return operator('aaunet::batch_norm')(
         ...[input, weight, bias, running_mean, running_var, residual, training, momentum, eps, relu, synchronized],
       ) as Tensor;
     return tidy(() => {
-      const output =
-        synchronized && training
-          ? this.normalizeOverGroup(input)
-          : aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
+      const output = isCombined
+        ? this.normalizeOverGroup(input)
+        : aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, true);
       if (residual) output.add_(residual);
       return relu ? aten.relu_(output) : output;
     });
