@@ -1,10 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { affineFromColumns, voxelToPatient, voxelVolumeMl } from './affine.js';
+import { affineFromColumns } from './affine.js';
 import { toHuVolume, toLabelVolume } from './convert.js';
 import { CLASS_COUNT, LABELS, labelById, labelByName } from './labels.js';
-import { resizeLabelSlice, resizeSlice, resizeVolume, resizeLabelMap, restoreLabelMap } from './resample.js';
 import { sliceOf, stackThree } from './slices.js';
 import type { Volume } from './volume.js';
 import { NETWORK_WINDOW, windowToGray, windowToInput } from './window.js';
@@ -71,64 +69,5 @@ describe('conversion', () => {
     expect(() => toLabelVolume(floats)).toThrow('found the value 1.25');
     expect(() => toLabelVolume({ ...floats, data: Uint8Array.of(0, 7, 8, 0) })).toThrow('from 0 to 7');
     expect(toLabelVolume({ ...floats, data: Int16Array.of(0, 7, 1, 0) }).data).toEqual(Uint8Array.of(0, 7, 1, 0));
-  });
-});
-
-describe('resizing', () => {
-  it('averages areas when shrinking, by fractions too', () => {
-    const two = { rows: 2, columns: 2 };
-    expect(Array.from(resizeSlice(Int16Array.of(0, 2, 4, 6), two, { rows: 1, columns: 1 }))).toEqual([3]);
-    const three = Int16Array.of(0, 30, 90);
-    const half = resizeSlice(three, { rows: 1, columns: 3 }, { rows: 1, columns: 2 });
-    expect(Array.from(half)).toEqual([10, 70]);
-  });
-
-  it('interpolates between pixel centres when growing', () => {
-    const grown = resizeSlice(Int16Array.of(0, 100), { rows: 1, columns: 2 }, { rows: 1, columns: 4 });
-    expect(Array.from(grown)).toEqual([0, 25, 75, 100]);
-  });
-
-  it('keeps a constant image constant and every value within the range of the source', () => {
-    const size = fc.record({ rows: fc.integer({ min: 1, max: 17 }), columns: fc.integer({ min: 1, max: 17 }) });
-    fc.assert(
-      fc.property(size, size, fc.integer({ min: -1024, max: 3000 }), fc.integer(), (from, to, value, seed) => {
-        const flat = new Int16Array(from.rows * from.columns).fill(value);
-        expect(resizeSlice(flat, from, to).every((found) => found === value)).toBe(true);
-        const labels = Uint8Array.from(flat, (_, index) => Math.abs((seed >> (index % 24)) & 7));
-        const resized = resizeLabelSlice(labels, from, to);
-        expect(resized.every((label) => labels.includes(label))).toBe(true);
-      }),
-    );
-  });
-
-  it('takes the majority of labels, a lesion before background where equal', () => {
-    const from = { rows: 2, columns: 2 };
-    const to = { rows: 1, columns: 1 };
-    expect(resizeLabelSlice(Uint8Array.of(0, 0, 3, 3), from, to)[0]).toBe(3);
-    expect(resizeLabelSlice(Uint8Array.of(0, 0, 0, 3), from, to)[0]).toBe(0);
-    expect(resizeLabelSlice(Uint8Array.of(5, 2, 5, 2), from, to)[0]).toBe(2);
-  });
-
-  it('doubles and halves labels without loss, back in the source geometry exactly', () => {
-    const scan = volume(4, 6, 2);
-    const labels = { ...scan, data: Uint8Array.from(scan.data, (value) => value % 8) };
-    const grown = resizeLabelMap(labels, { rows: 8, columns: 12 });
-    expect(restoreLabelMap(grown, scan)).toEqual(labels);
-    expect(() => restoreLabelMap({ ...grown, slices: 1 }, scan)).toThrow('2 slices');
-  });
-
-  it('moves nothing in the patient: borders stay, total volume stays', () => {
-    const scan = {
-      ...volume(4, 6, 2),
-      positions: [
-        [-100, -90, 80],
-        [-100, -91, 85],
-      ] as const,
-    };
-    const small = resizeVolume(scan, { rows: 2, columns: 3 });
-    expect(voxelToPatient(small.affine, -0.5, -0.5, 0)).toEqual(voxelToPatient(scan.affine, -0.5, -0.5, 0));
-    expect(voxelToPatient(small.affine, 2.5, 1.5, 1)).toEqual(voxelToPatient(scan.affine, 5.5, 3.5, 1));
-    expect(voxelVolumeMl(small.affine)).toBeCloseTo(4 * voxelVolumeMl(scan.affine), 12);
-    expect(small.positions![1]).toEqual([-100 + 0.25, -91 + 0.25, 85]);
   });
 });

@@ -1,44 +1,60 @@
-import { affineColumn, affineFromColumns, flipLpsRas, scale, voxelToPatient, type Vector3 } from './affine.js';
 import { ImagingError } from './imaging-error.js';
-import { sliceOf } from './slices.js';
-import type { Volume, VoxelArray } from './volume.js';
+import type { VoxelArray } from './volume.js';
 
-/** In-plane size of a slice. */
-export interface PlaneSize {
-  readonly rows: number;
-  readonly columns: number;
+/** Pixels `first` to `first + count` of an axis. */
+interface Range {
+  readonly first: number;
+  readonly count: number;
 }
 
-/** What one output pixel takes along an axis: input pixels from `first` on, with weights that add up to 1. */
+/** An axis of `from` pixels, of which a slice holds those of `source`, seen as `to` pixels, of which those of `out` are wanted. */
+export interface AxisScale {
+  readonly from: number;
+  readonly to: number;
+  readonly source: Range;
+  readonly out: Range;
+}
+
+export interface PlaneScale {
+  readonly down: AxisScale;
+  readonly across: AxisScale;
+}
+
+/** What lies around a slice: air in HU. */
+const AIR = -1024;
+
+/** What one output pixel takes along an axis: pixels of the slice from `first` on by weights, which with `outside` add up to 1. */
 interface Tap {
   readonly first: number;
   readonly weights: readonly number[];
+  readonly outside: number;
 }
 
 /**
  * A slice at another in-plane size: along each axis the area average where it shrinks, linear interpolation between pixel
- * centres where it grows; rounded to whole HU.
+ * centres where it grows; air outside the slice; rounded to whole HU.
  */
-export function resizeSlice(source: Int16Array, from: PlaneSize, to: PlaneSize): Int16Array {
-  checkSlice(source, from);
-  const across = taps(from.columns, to.columns, linearTap);
-  const down = taps(from.rows, to.rows, linearTap);
-  const narrow = new Float32Array(from.rows * to.columns);
-  for (let row = 0; row < from.rows; row++) {
-    for (let column = 0; column < to.columns; column++) {
-      const { first, weights } = across[column]!;
-      let sum = 0;
-      for (let t = 0; t < weights.length; t++) sum += source[row * from.columns + first + t]! * weights[t]!;
-      narrow[row * to.columns + column] = sum;
+export function resampleSlice(source: Int16Array, plane: PlaneScale): Int16Array {
+  checkSlice(source, plane);
+  const across = taps(plane.across, linearTap);
+  const down = taps(plane.down, linearTap);
+  const [rows, columns] = [plane.down.source.count, plane.across.source.count];
+  const narrow = new Float32Array(rows * across.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < across.length; column++) {
+      const { first, weights, outside } = across[column]!;
+      let sum = outside * AIR;
+      for (let t = 0; t < weights.length; t++) sum += source[row * columns + first + t]! * weights[t]!;
+      narrow[row * across.length + column] = sum;
     }
   }
-  const out = new Int16Array(to.rows * to.columns);
-  for (let row = 0; row < to.rows; row++) {
-    const { first, weights } = down[row]!;
-    for (let column = 0; column < to.columns; column++) {
-      let sum = 0;
-      for (let t = 0; t < weights.length; t++) sum += narrow[(first + t) * to.columns + column]! * weights[t]!;
-      out[row * to.columns + column] = Math.round(sum);
+  const out = new Int16Array(down.length * across.length);
+  for (let row = 0; row < down.length; row++) {
+    const { first, weights, outside } = down[row]!;
+    for (let column = 0; column < across.length; column++) {
+      let sum = outside * AIR;
+      for (let t = 0; t < weights.length; t++) sum += narrow[(first + t) * across.length + column]! * weights[t]!;
+      out[row * across.length + column] = Math.round(sum);
     }
   }
   return out;
@@ -46,98 +62,70 @@ export function resizeSlice(source: Int16Array, from: PlaneSize, to: PlaneSize):
 
 /**
  * Labels of a slice at another in-plane size: the label with the largest area where it shrinks (of equals a lesion before
- * background, then the lower number), the nearest where it grows.
+ * background, then the lower number), the nearest where it grows; background outside the slice.
  */
-export function resizeLabelSlice(source: Uint8Array, from: PlaneSize, to: PlaneSize): Uint8Array {
-  checkSlice(source, from);
-  const across = taps(from.columns, to.columns, nearestTap);
-  const down = taps(from.rows, to.rows, nearestTap);
-  const out = new Uint8Array(to.rows * to.columns);
+export function resampleLabelSlice(source: Uint8Array, plane: PlaneScale): Uint8Array {
+  checkSlice(source, plane);
+  const across = taps(plane.across, nearestTap);
+  const down = taps(plane.down, nearestTap);
+  const columns = plane.across.source.count;
+  const out = new Uint8Array(down.length * across.length);
   const areas = new Float64Array(256);
-  for (let row = 0; row < to.rows; row++) {
+  for (let row = 0; row < down.length; row++) {
     const vertical = down[row]!;
-    for (let column = 0; column < to.columns; column++) {
+    for (let column = 0; column < across.length; column++) {
       const horizontal = across[column]!;
-      const seen: number[] = [];
+      const seen = [0];
+      areas[0] = vertical.outside + (1 - vertical.outside) * horizontal.outside;
       for (let v = 0; v < vertical.weights.length; v++) {
-        const start = (vertical.first + v) * from.columns + horizontal.first;
+        const start = (vertical.first + v) * columns + horizontal.first;
         for (let h = 0; h < horizontal.weights.length; h++) {
           const label = source[start + h]!;
-          if (areas[label] === 0) seen.push(label);
+          if (label !== 0 && areas[label] === 0) seen.push(label);
           areas[label]! += vertical.weights[v]! * horizontal.weights[h]!;
         }
       }
-      out[row * to.columns + column] = largest(seen, areas);
+      out[row * across.length + column] = largest(seen, areas);
       for (const label of seen) areas[label] = 0;
     }
   }
   return out;
 }
 
-/** A scan with every slice resized by {@link resizeSlice}; affine and positions follow, so that voxels stay in place. */
-export function resizeVolume(volume: Volume<Int16Array>, to: PlaneSize): Volume<Int16Array> {
-  const data = new Int16Array(volume.slices * to.rows * to.columns);
-  for (let k = 0; k < volume.slices; k++) {
-    data.set(resizeSlice(sliceOf(volume, k), volume, to), k * to.rows * to.columns);
-  }
-  return { ...resizedGeometry(volume, to), data };
-}
-
-/** A label map with every slice resized by {@link resizeLabelSlice}; affine and positions follow. */
-export function resizeLabelMap(volume: Volume<Uint8Array>, to: PlaneSize): Volume<Uint8Array> {
-  const data = new Uint8Array(volume.slices * to.rows * to.columns);
-  for (let k = 0; k < volume.slices; k++) {
-    data.set(resizeLabelSlice(sliceOf(volume, k), volume, to), k * to.rows * to.columns);
-  }
-  return { ...resizedGeometry(volume, to), data };
-}
-
-/** A label map made at another in-plane size, at the size and with exactly the geometry of the scan it belongs to. */
-export function restoreLabelMap(labels: Volume<Uint8Array>, source: Omit<Volume, 'data'>): Volume<Uint8Array> {
-  if (labels.slices !== source.slices) {
-    throw new ImagingError('bad-argument', `Expected a label map of ${source.slices} slices, found ${labels.slices}.`);
-  }
-  const { data } = resizeLabelMap(labels, source);
-  const { slices, rows, columns, affine, positions, extents } = source;
-  return { data, slices, rows, columns, affine, ...(positions && { positions }), ...(extents && { extents }) };
-}
-
-function resizedGeometry(volume: Volume, to: PlaneSize): Omit<Volume, 'data'> {
-  const { affine, slices, positions, extents } = volume;
-  const wide = volume.columns / to.columns;
-  const high = volume.rows / to.rows;
-  // The new first voxel's centre in old voxel indices: borders stay where they are, centres move.
-  const origin = voxelToPatient(affine, (wide - 1) / 2, (high - 1) / 2, 0);
-  const old = affineColumn(affine, 3);
-  const shift = flipLpsRas([origin[0] - old[0], origin[1] - old[1], origin[2] - old[2]]);
-  const [i, j, k] = [affineColumn(affine, 0), affineColumn(affine, 1), affineColumn(affine, 2)];
-  return {
-    slices,
-    rows: to.rows,
-    columns: to.columns,
-    affine: affineFromColumns(scale(i, wide), scale(j, high), k, origin),
-    ...(positions && { positions: positions.map(([x, y, z]): Vector3 => [x + shift[0], y + shift[1], z + shift[2]]) }),
-    ...(extents && { extents }),
-  };
-}
-
-function taps(from: number, to: number, growing: (place: number, from: number) => Tap): readonly Tap[] {
+function taps(
+  { from, to, source, out }: AxisScale,
+  growing: (place: number, from: number) => Pick<Tap, 'first' | 'weights'>,
+): readonly Tap[] {
   const ratio = from / to;
-  return Array.from({ length: to }, (_, index): Tap => {
-    if (ratio <= 1) return growing((index + 0.5) * ratio - 0.5, from);
-    const start = index * ratio;
-    const end = (index + 1) * ratio;
-    const first = Math.floor(start + 1e-9);
-    const last = Math.min(from, Math.ceil(end - 1e-9));
-    const weights = Array.from({ length: last - first }, (_unused, t) => {
-      const pixel = first + t;
-      return (Math.min(end, pixel + 1) - Math.max(start, pixel)) / ratio;
-    });
-    return { first, weights };
+  return Array.from({ length: out.count }, (_, index): Tap => {
+    const place = out.first + index;
+    return ratio <= 1 ? within(growing((place + 0.5) * ratio - 0.5, from), source) : areaTap(place, ratio, source);
   });
 }
 
-function linearTap(place: number, from: number): Tap {
+/** The slice's pixels that output pixel `index` covers, by the share of it that each covers. */
+function areaTap(index: number, ratio: number, source: Range): Tap {
+  const [start, end] = [index * ratio, (index + 1) * ratio];
+  const first = Math.max(source.first, Math.floor(start + 1e-9));
+  const last = Math.min(source.first + source.count, Math.ceil(end - 1e-9));
+  const weights = Array.from({ length: Math.max(0, last - first) }, (_, t) => {
+    const pixel = first + t;
+    return (Math.min(end, pixel + 1) - Math.max(start, pixel)) / ratio;
+  });
+  const isAllInside = start > source.first - 1e-9 && end < source.first + source.count + 1e-9;
+  const outside = isAllInside ? 0 : 1 - weights.reduce((sum, weight) => sum + weight, 0);
+  return { first: first - source.first, weights, outside };
+}
+
+/** The part of a tap on the axis that lies in the slice, counted from the slice's first pixel. */
+function within({ first, weights }: Pick<Tap, 'first' | 'weights'>, source: Range): Tap {
+  const start = Math.max(0, source.first - first);
+  const end = Math.max(start, Math.min(weights.length, source.first + source.count - first));
+  const outside = weights.reduce((sum, weight, t) => (t < start || t >= end ? sum + weight : sum), 0);
+  return { first: first + start - source.first, weights: weights.slice(start, end), outside };
+}
+
+function linearTap(place: number, from: number): Pick<Tap, 'first' | 'weights'> {
   const low = Math.floor(place);
   const fraction = place - low;
   if (low < 0) return { first: 0, weights: [1] };
@@ -145,7 +133,7 @@ function linearTap(place: number, from: number): Tap {
   return { first: low, weights: [1 - fraction, fraction] };
 }
 
-function nearestTap(place: number, from: number): Tap {
+function nearestTap(place: number, from: number): Pick<Tap, 'first' | 'weights'> {
   return { first: Math.min(from - 1, Math.max(0, Math.round(place))), weights: [1] };
 }
 
@@ -159,7 +147,8 @@ function largest(labels: readonly number[], areas: Float64Array): number {
   return best;
 }
 
-function checkSlice(source: VoxelArray, { rows, columns }: PlaneSize): void {
+function checkSlice(source: VoxelArray, { down, across }: PlaneScale): void {
+  const [rows, columns] = [down.source.count, across.source.count];
   if (source.length !== rows * columns) {
     throw new ImagingError(
       'bad-argument',

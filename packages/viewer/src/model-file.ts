@@ -1,4 +1,12 @@
-import { CLASS_COUNT, LABELS, labelTableFault, type HuWindow, type LabelName } from '@aaunet/imaging';
+import {
+  CLASS_COUNT,
+  LABELS,
+  labelTableFault,
+  SQUARE_FITS,
+  type HuWindow,
+  type LabelName,
+  type SquareFit,
+} from '@aaunet/imaging';
 
 /** What an exported network says of itself. */
 export interface ModelInfo {
@@ -10,6 +18,8 @@ export interface ModelInfo {
   readonly window: HuWindow;
   /** Rows and columns of its input. */
   readonly size: number;
+  /** How slices that are not square came into that size in training. */
+  readonly fit: SquareFit;
   readonly synthetic: boolean;
   readonly sha256: string;
   readonly precision: string;
@@ -80,6 +90,13 @@ export function readModelInfo(bytes: Uint8Array): ModelInfo {
   const { center, width } = window as { center?: unknown; width?: unknown };
   if (typeof center !== 'number' || typeof width !== 'number' || !Array.isArray(annotated)) throw notOnnx();
   if (!Number.isInteger(size) || Number(size) < 32 || Number(size) > 4096 || Number(size) % 32 !== 0) throw notOnnx();
+  // Files of versions that could only stretch do not say so.
+  const fit = SQUARE_FITS.find((known) => known === (file['fit'] ?? 'stretch'));
+  if (fit === undefined) {
+    throw new Error(
+      `Expected a model of slices that are ${SQUARE_FITS.join(' or ')}: use a newer version of this page.`,
+    );
+  }
   const taught = [...(annotated as unknown[]), ...(Array.isArray(untyped) ? (untyped as unknown[]) : [])];
   const exported = isRecord(file['export']) ? file['export'] : {};
   return {
@@ -88,6 +105,7 @@ export function readModelInfo(bytes: Uint8Array): ModelInfo {
     unmarked: LABELS.filter(({ name }) => !taught.includes(name)).map(({ id }) => id),
     window: { center, width },
     size: Number(size),
+    fit,
     synthetic: file['synthetic'] !== false,
     sha256: typeof file['sha256'] === 'string' ? file['sha256'] : 'unknown',
     precision: typeof exported['precision'] === 'string' ? exported['precision'] : 'fp32',

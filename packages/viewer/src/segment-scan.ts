@@ -1,11 +1,4 @@
-import {
-  likeliestLabels,
-  resizeLabelSlice,
-  resizeVolume,
-  stackThree,
-  windowToInput,
-  type Volume,
-} from '@aaunet/imaging';
+import { likeliestLabels, SquarePlane, stackThree, windowToInput, type Volume } from '@aaunet/imaging';
 
 import { CLASSES, type ModelInfo } from './model-file.js';
 
@@ -31,12 +24,12 @@ export async function* segmentScan(
   start = 0,
   stopped: () => boolean = () => false,
 ): AsyncGenerator<SliceResult> {
-  const plane = { rows: model.size, columns: model.size };
-  const resized = resizeVolume(scan, plane);
+  const plane = new SquarePlane(scan, model.size, model.fit);
+  const square = plane.scan(scan);
   for (const slice of fromTheMiddle(scan.slices, start)) {
     if (stopped()) return;
-    const logits = await network(windowToInput(stackThree(resized, slice), model.window), model.size);
+    const logits = await network(windowToInput(stackThree(square, slice), model.window), model.size);
     const shape = { count: 1, classes: CLASSES, pixels: model.size ** 2, unmarked: model.unmarked };
-    yield { slice, labels: resizeLabelSlice(likeliestLabels(logits, shape), plane, scan) };
+    yield { slice, labels: plane.sourceLabels(likeliestLabels(logits, shape)) };
   }
 }

@@ -36,6 +36,7 @@ const METADATA = {
   annotated: LABELS.map(({ name }) => name),
   window: NETWORK_WINDOW,
   size: SIZE,
+  fit: 'pad',
   synthetic: true,
   sha256: 'ab'.repeat(32),
   export: { precision: 'fp32', software: 'test' },
@@ -76,6 +77,9 @@ describe('readModelInfo', () => {
     expect(readModelInfo(MODEL)).toMatchObject({ name: 'pointwise', size: SIZE, unmarked: [], synthetic: true });
     const few = pointwiseOnnx(WEIGHT, BIAS, SIZE, { ...METADATA, annotated: ['SDH'], untyped: ['EDH'] });
     expect(readModelInfo(few).unmarked).toEqual([1, 3, 5, 6, 7]);
+    const fitOf = (fit?: string) => readModelInfo(pointwiseOnnx(WEIGHT, BIAS, SIZE, { ...METADATA, fit })).fit;
+    expect([fitOf('pad'), fitOf()]).toEqual(['pad', 'stretch']);
+    expect(() => fitOf('crop')).toThrow('slices that are pad or stretch');
     expect(() => readModelInfo(new TextEncoder().encode('hello, no network here'))).toThrow('Expected an ONNX file');
     expect(() => readModelInfo(MODEL.subarray(0, 60))).toThrow('Expected an ONNX file');
     expect(() => readModelInfo(pointwiseOnnx(WEIGHT, BIAS, SIZE, { ...METADATA, size: 7 }))).toThrow(

@@ -13,8 +13,8 @@ import { openSliceCache, type CachedCase } from '../datasets/slice-cache.js';
 import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
 import { TABLE_I, isModelName, MODEL_NAMES } from '../models/registry.js';
-import { readJson } from '../schema-errors.js';
-import { changedKeys, trainConfigSchema, type TrainConfig } from '../training/config.js';
+import { changedKeys, type TrainConfig } from '../training/config.js';
+import { readRunConfig } from '../training/run-folder.js';
 import { train, type TrainEvent } from '../training/train.js';
 import { readComparedRun, type ComparedRun } from './compared-run.js';
 import { compareRuns, type Comparison, type PaperFigures } from './comparison.js';
@@ -123,7 +123,7 @@ async function keepConfig(out: string, config: TrainConfig): Promise<void> {
     await writeJsonAtomic(path, config);
     return;
   }
-  const before = await readJson(path, trainConfigSchema);
+  const before = await readRunConfig(out);
   const changed = changedKeys(before, config, ['model', 'data', 'device', 'threads']);
   if (changed.length > 0)
     throw new Error(
@@ -156,7 +156,7 @@ export function chooseFigureSlices(cases: readonly CachedCase[]): (SliceRef & { 
 
 async function writeFigure(out: string, config: TrainConfig, models: readonly string[]): Promise<void> {
   const dataset = await readDataset(config.data);
-  const cache = await openSliceCache(dataset, { size: config.size, fallback: out });
+  const cache = await openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: out });
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
     const chosen = chooseFigureSlices(cache.cases.filter(({ name }) => splits.test.includes(name)));

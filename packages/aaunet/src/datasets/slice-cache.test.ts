@@ -166,4 +166,20 @@ describe('HandlePool', () => {
     expect(await pool.use(path, () => Promise.resolve(1))).toBe(1);
     await pool.close();
   });
+
+  it('pads slices that are not square, so that every true voxel is counted once', async () => {
+    const image: Volume<Int16Array> = {
+      ...{ data: new Int16Array(SIDE * 5).fill(40), slices: 1, rows: SIDE, columns: 5, affine: canonical },
+    };
+    const labels = Uint8Array.from(image.data, (_, index) => ((index * 2654435761) >>> 31 === 0 ? 3 : 0));
+    await writeNiftiFile(imagePath(folder, 'a'), image);
+    await writeNiftiFile(labelPath(folder, 'a'), { ...image, data: labels });
+    const wanted = labels.filter((label) => label === 3).length;
+    const padded = await openSliceCache(dataset, { size: SIDE });
+    expect(padded.cases[0]!.counts[0]![3]).toBe(wanted);
+    const stretched = await openSliceCache(dataset, { size: SIDE, fit: 'stretch' });
+    expect(stretched.cases[0]!.counts[0]![3]).toBeGreaterThan(wanted);
+    expect(stretched.folder).not.toBe(padded.folder);
+    await Promise.all([padded.close(), stretched.close()]);
+  });
 });

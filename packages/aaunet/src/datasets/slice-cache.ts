@@ -3,9 +3,9 @@ import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   CLASS_COUNT,
+  type SquareFit,
+  SquarePlane,
   type Volume,
-  resizeLabelMap,
-  resizeVolume,
   toCanonical,
   toHuVolume,
   toLabelVolume,
@@ -18,7 +18,7 @@ import type { Dataset, DatasetCase } from './dataset.js';
 import { HandlePool } from './handle-pool.js';
 
 /** Changes when the preprocessing does, so that older caches are not used. */
-const CACHE_FORMAT = 'aaunet-cache-1';
+const CACHE_FORMAT = 'aaunet-cache-2';
 
 const indexSchema = z.strictObject({
   format: z.literal(CACHE_FORMAT),
@@ -50,14 +50,16 @@ export interface CachedCase {
 export interface SliceCacheOptions {
   /** In-plane size in pixels to which slices are resized. */
   readonly size: number;
+  /** How slices that are not square come into it; "pad" where absent. */
+  readonly fit?: SquareFit | undefined;
   /** Where to put the cache if the data folder cannot be written to. */
   readonly fallback?: string | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-async function fingerprint(dataset: Dataset, size: number): Promise<string> {
-  const hash = createHash('sha256').update(`${CACHE_FORMAT} ${size}`);
+async function fingerprint(dataset: Dataset, size: number, fit: SquareFit): Promise<string> {
+  const hash = createHash('sha256').update(`${CACHE_FORMAT} ${size} ${fit}`);
   for (const { name, image, label } of dataset.cases) {
     const [a, b] = await Promise.all([stat(image), stat(label)]);
     hash.update(`\n${name} ${a.size} ${a.mtimeMs} ${b.size} ${b.mtimeMs}`);
@@ -74,8 +76,8 @@ async function isWritable(folder: string): Promise<boolean> {
   }
 }
 
-async function cacheFolder(dataset: Dataset, { size, fallback }: SliceCacheOptions): Promise<string> {
-  const key = await fingerprint(dataset, size);
+async function cacheFolder(dataset: Dataset, { size, fit = 'pad', fallback }: SliceCacheOptions): Promise<string> {
+  const key = await fingerprint(dataset, size, fit);
   const own = join(dataset.folder, '.aaunet-cache', key);
   if (
     await access(join(own, 'index.json')).then(
@@ -111,10 +113,9 @@ function bytesOf({ data }: Volume): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Reads, orients and resizes one case. @throws Error that names the case if image and label map do not fit together. */
-async function preprocessCase(
+/** A case in canonical orientation at its own size. @throws Error that names the case if image and label map do not fit together. */
+async function readCase(
   entry: DatasetCase,
-  size: number,
   classes: number,
 ): Promise<{ image: Volume<Int16Array>; labels: Volume<Uint8Array> }> {
   const image = toCanonical(toHuVolume((await readNiftiFile(entry.image)).volume)).volume;
@@ -124,9 +125,7 @@ async function preprocessCase(
       throw new Error(`Expected ${entry.label} to have ${image[axis]} ${axis} like its image, found ${labels[axis]}.`);
     }
   }
-  const plane = { rows: size, columns: size };
-  const isEqual = image.rows === size && image.columns === size;
-  return isEqual ? { image, labels } : { image: resizeVolume(image, plane), labels: resizeLabelMap(labels, plane) };
+  return { image, labels };
 }
 
 /** Counts of a case whose files are already there (an interrupted run left them), else undefined. */
@@ -148,7 +147,7 @@ async function recountCase(
 }
 
 async function buildCache(folder: string, dataset: Dataset, options: SliceCacheOptions): Promise<CacheIndex> {
-  const { size, onProgress, signal } = options;
+  const { size, fit = 'pad', onProgress, signal } = options;
   await mkdir(folder, { recursive: true });
   const classes = labelCount(dataset);
   const cases: CacheIndex['cases'] = [];
@@ -156,7 +155,9 @@ async function buildCache(folder: string, dataset: Dataset, options: SliceCacheO
     signal?.throwIfAborted();
     let counts = await recountCase(folder, entry.name, size, classes);
     if (!counts) {
-      const { image, labels } = await preprocessCase(entry, size, classes);
+      const own = await readCase(entry, classes);
+      const plane = new SquarePlane(own.image, size, fit);
+      const [image, labels] = [plane.scan(own.image), plane.labelMap(own.labels)];
       counts = countLabels(labels.data, labels.slices, classes);
       // Labels last: a case with a label file is complete.
       await writeFileAtomic(join(folder, `${entry.name}.i16`), bytesOf(image));
@@ -172,7 +173,7 @@ async function buildCache(folder: string, dataset: Dataset, options: SliceCacheO
 
 /**
  * Opens the preprocessed slices of a data set, making them first where they are not there or the data have changed:
- * every case canonical (imaging's `toCanonical`) and resized in-plane to size x size, as plain int16 HU and uint8 labels
+ * every case canonical (imaging's `toCanonical`) and brought in-plane to size x size (`SquarePlane`), as plain int16 HU and uint8 labels
  * in `<data>/.aaunet-cache/<key>/`.
  *
  * @throws Error if a file cannot be read, an image and its label map differ in size, or nothing can be written.

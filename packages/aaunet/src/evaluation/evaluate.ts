@@ -53,7 +53,7 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
   const checkpoint = chosenCheckpoint(run);
   if (config.threads !== null) setNumThreads(config.threads);
   const dataset = await readDataset(config.data);
-  const cache = await openSliceCache(dataset, { size: config.size, fallback: run, signal });
+  const cache = await openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: run, signal });
   try {
     const splits = await ensureSplits(dataset, cache, config.seed);
     using network = loadRunNetwork(run, config);

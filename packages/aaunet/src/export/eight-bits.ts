@@ -13,6 +13,7 @@ import { leaveOutUnknown } from '../evaluation/score.js';
 import type { OnnxNetwork } from '../inference/onnx-network.js';
 import type { TrainedNetwork } from '../inference/torch-network.js';
 import { DiceAccumulator } from '../metrics/dice.js';
+import type { ModelFile } from '../training/model-file.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { windowed } from '../transforms/window.js';
 import type { RoundedDice } from './agreement.js';
@@ -34,7 +35,7 @@ interface Watched {
 /** Opens what a run was trained on. @throws Error of one sentence where it is not at hand. */
 export async function withTrainingData<R>(
   run: string,
-  size: number,
+  { size, fit }: Pick<ModelFile, 'size' | 'fit'>,
   body: (data: TrainingData) => Promise<R>,
 ): Promise<R> {
   const config = await readRunConfig(run);
@@ -44,7 +45,7 @@ export async function withTrainingData<R>(
       { cause: error },
     );
   });
-  const cache = await openSliceCache(dataset, { size, fallback: run });
+  const cache = await openSliceCache(dataset, { size, fit, fallback: run });
   try {
     return await body({ dataset, cache, splits: await ensureSplits(dataset, cache, config.seed) });
   } finally {

@@ -80,7 +80,7 @@ export async function exportModel(run: string, options: ExportOptions): Promise<
     };
     const about = { precision, software: SOFTWARE };
     if (precision === 'int8') {
-      return await withTrainingData(run, size, async (data) => {
+      return await withTrainingData(run, trained.file, async (data) => {
         const convolutions = convolutionInputs(traced);
         const ranges = await calibrate(
           network,

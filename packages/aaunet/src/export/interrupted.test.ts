@@ -34,6 +34,7 @@ beforeAll(async () => {
     untyped: [],
     window: NETWORK_WINDOW,
     size: 64,
+    fit: 'pad',
     precision: 'fp32',
     synthetic: true,
   });

@@ -1,4 +1,4 @@
-import { resizeVolume, stackThree, toCanonical, toHuVolume, toLabelVolume, windowToInput } from '@aaunet/imaging';
+import { SquarePlane, stackThree, toCanonical, toHuVolume, toLabelVolume, windowToInput } from '@aaunet/imaging';
 import type { Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 
@@ -63,10 +63,9 @@ function telling({ slices, rows, columns, data }: Volume<Uint8Array>): number[] 
  */
 export async function realSlices(run: string, file: ModelFile): Promise<RealSlices> {
   const training = await readTrainingScans(run).catch(() => undefined);
-  const plane = { rows: file.size, columns: file.size };
   const images = (training ?? phantomScans(file)).flatMap(({ scan, labels }) => {
-    const resized = resizeVolume(scan, plane);
-    return telling(labels).map((k) => windowToInput(stackThree(resized, k), file.window));
+    const square = new SquarePlane(scan, file.size, file.fit).scan(scan);
+    return telling(labels).map((k) => windowToInput(stackThree(square, k), file.window));
   });
   return { source: training ? 'training data' : 'phantoms', images };
 }

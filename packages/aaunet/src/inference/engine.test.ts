@@ -83,6 +83,40 @@ describe('several networks together', () => {
     await expect(loadEngine([at('narrow.onnx'), at('large.onnx')])).rejects.toThrow(
       'Expected models of one input size to decide together, found 32 and 64; use them one by one.',
     );
+    await writePointwiseModel(at('earlier.onnx'), BRIGHT, { fit: undefined });
+    await expect(loadEngine([at('narrow.onnx'), at('earlier.onnx')])).rejects.toThrow(
+      'Expected models of one way of making slices square to decide together, found pad and stretch; use them one by one.',
+    );
+  });
+});
+
+describe('a scan that is not square', () => {
+  /** 32 x 20 pixels of noise, in which single pixels are bright: none would outlive being stretched. */
+  const data = Int16Array.from({ length: 2 * 32 * 20 }, (_, index) => ((index * 2654435761) >>> 29 === 0 ? 90 : -500));
+  const scan: Volume<Int16Array> = { ...RAMP, rows: 32, columns: 20, data };
+  const bright = Uint8Array.from(data, (hu) => (hu > 40 ? 1 : 0));
+
+  async function labelsOf(model: string): Promise<Uint8Array> {
+    const engine = await loadEngine(at(model));
+    try {
+      const { labels, probabilities } = await engine.segmentWithProbabilities!(scan);
+      expect((await engine.segment(scan)).data).toEqual(labels.data);
+      expect([probabilities[0]!.rows, probabilities[0]!.columns]).toEqual([32, 20]);
+      return labels.data;
+    } finally {
+      await engine.close();
+    }
+  }
+
+  it('is padded, so that every label comes back to its own pixel', async () => {
+    expect(await labelsOf('narrow.onnx')).toEqual(bright);
+  });
+
+  it('is stretched for a network of an earlier version, which was trained so', async () => {
+    await writePointwiseModel(at('earlier.onnx'), BRIGHT, { ...NARROW, fit: undefined });
+    const labels = await labelsOf('earlier.onnx');
+    expect(labels).not.toEqual(bright);
+    expect(labels.includes(1)).toBe(true);
   });
 });
 

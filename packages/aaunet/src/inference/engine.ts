@@ -6,9 +6,7 @@ import {
   classProbabilities,
   LABELS,
   likeliestLabels,
-  resizeSlice,
-  resizeVolume,
-  restoreLabelMap,
+  SquarePlane,
   stackThree,
   windowToInput,
   type HuWindow,
@@ -100,7 +98,7 @@ const FINE = 100;
  * Loads a run folder, a `.safetensors` file with its model.json beside it or an `.onnx` file that `aaunet export` wrote; of several,
  * each of which sees the scan in its own window, the probabilities are averaged.
  *
- * @throws Error if several have inputs of different sizes.
+ * @throws Error if several have inputs of different sizes, or bring slices that are not square into them in different ways.
  */
 export async function loadEngine(
   model: string | readonly string[],
@@ -128,11 +126,15 @@ function engineOf(
 ): SegmentationEngine {
   const [first] = networks;
   if (first === undefined) throw new Error('Expected at least one model, found none.');
-  const { size } = first.file;
-  const other = networks.find(({ file }) => file.size !== size);
+  const { size, fit } = first.file;
+  const other = networks.find(({ file }) => file.size !== size || file.fit !== fit);
   if (other) {
+    const [what, found] =
+      other.file.size === size
+        ? ['way of making slices square', [fit, other.file.fit]]
+        : ['input size', [size, other.file.size]];
     throw new Error(
-      `Expected models of one input size to decide together, found ${size} and ${other.file.size}; use them one by one.`,
+      `Expected models of one ${what} to decide together, found ${found.join(' and ')}; use them one by one.`,
     );
   }
 
@@ -144,15 +146,16 @@ function engineOf(
   /** Calls `take` with each batch of slices as network input. */
   const forEachBatch = async (
     scan: Volume<Int16Array>,
+    plane: SquarePlane,
     { onProgress, signal }: SegmentOptions,
     take: (batch: SliceBatch) => Promise<void>,
   ): Promise<void> => {
-    const resized = resizeVolume(scan, { rows: size, columns: size });
+    const square = plane.scan(scan);
     const each = 3 * size * size;
     const all = Array.from({ length: scan.slices }, (_, k) => k);
     for (const slices of inBatches(all, batch)) {
       signal?.throwIfAborted();
-      const stacks = slices.map((k) => stackThree(resized, k));
+      const stacks = slices.map((k) => stackThree(square, k));
       const windowed = new Map<string, Float32Array>();
       for (const { file } of networks) {
         if (windowed.has(windowKey(file.window))) continue;
@@ -168,35 +171,34 @@ function engineOf(
     }
   };
 
-  const atSource = (scan: Volume<Int16Array>, labels: Uint8Array): Volume<Uint8Array> =>
-    restoreLabelMap({ ...scan, rows: size, columns: size, data: labels }, scan);
-
   return {
     identity: identityOf(networks),
     async segment(scan, segmentOptions = {}) {
+      const plane = new SquarePlane(scan, size, fit);
       const labels = new Uint8Array(scan.slices * size * size);
-      await forEachBatch(scan, segmentOptions, async (part) => {
+      await forEachBatch(scan, plane, segmentOptions, async (part) => {
         const isAlone = networks.length === 1 && !flip;
         const found = isAlone
           ? likeliestLabels(await first.run(part.inputs[0]!, part.count), { ...shapeOf(part.count), unmarked })
           : likeliestLabels(await meanProbabilities(networks, part, { flip, unmarked }), shapeOf(part.count));
         labels.set(found, part.slices[0]! * size * size);
       });
-      return atSource(scan, labels);
+      return plane.sourceLabelMap(labels);
     },
     async segmentWithProbabilities(scan, segmentOptions = {}) {
       const labels = new Uint8Array(scan.slices * size * size);
       const { slices, rows, columns } = scan;
       const maps = LABELS.map(() => new Uint8Array(slices * rows * columns));
-      const plane = size * size;
-      await forEachBatch(scan, segmentOptions, async (part) => {
+      const plane = new SquarePlane(scan, size, fit);
+      const pixels = size * size;
+      await forEachBatch(scan, plane, segmentOptions, async (part) => {
         const mean = await meanProbabilities(networks, part, { flip, unmarked });
-        labels.set(likeliestLabels(mean, shapeOf(part.count)), part.slices[0]! * plane);
+        labels.set(likeliestLabels(mean, shapeOf(part.count)), part.slices[0]! * pixels);
         for (const [i, k] of part.slices.entries()) {
           LABELS.forEach(({ id }, index) => {
-            const start = (i * CLASS_COUNT + id) * plane;
-            const fine = Int16Array.from(mean.subarray(start, start + plane), (p) => Math.round(p * 255 * FINE));
-            const own = resizeSlice(fine, { rows: size, columns: size }, { rows, columns });
+            const start = (i * CLASS_COUNT + id) * pixels;
+            const fine = Int16Array.from(mean.subarray(start, start + pixels), (p) => Math.round(p * 255 * FINE));
+            const own = plane.sourceValues(fine);
             maps[index]!.set(
               Uint8Array.from(own, (value) => Math.round(value / FINE)),
               k * rows * columns,
@@ -204,7 +206,7 @@ function engineOf(
           });
         }
       });
-      return { labels: atSource(scan, labels), probabilities: maps.map((data) => ({ ...scan, data })) };
+      return { labels: plane.sourceLabelMap(labels), probabilities: maps.map((data) => ({ ...scan, data })) };
     },
     close,
   };

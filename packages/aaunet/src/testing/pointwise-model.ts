@@ -15,6 +15,7 @@ export const POINTWISE: ExportedModel = {
   untyped: [],
   window: NETWORK_WINDOW,
   size: 32,
+  fit: 'pad',
   slices: 3,
   precision: 'fp32',
   synthetic: true,

@@ -1,3 +1,4 @@
+import { SQUARE_FITS } from '@aaunet/imaging';
 import { z } from 'zod';
 import { parseWith, readJsonValue } from '../schema-errors.js';
 
@@ -22,6 +23,8 @@ const trainConfigShape = z.strictObject({
   data: z.string().min(1),
   /** In-plane size in pixels of the network's input; a multiple of 32. */
   size: z.int().min(32).max(1024).multipleOf(32).default(512),
+  /** Slices that are not square are padded with air, or stretched as earlier versions did. */
+  fit: z.enum(SQUARE_FITS).default('pad'),
   /** Slices of a step, all processes together. */
   batch: z.int().min(1).max(1024).default(8),
   /** Passes that a step's batch is cut into, one after another: their gradients add up, with the memory of one. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { LABEL_NUMBERS, LABELS, labelTableFault, type LabelName } from '@aaunet/imaging';
+import { LABEL_NUMBERS, LABELS, labelTableFault, SQUARE_FITS, type LabelName } from '@aaunet/imaging';
 import { z } from 'zod';
 
 import { writeJsonAtomic } from '../atomic.js';
@@ -25,6 +25,8 @@ export const modelFileSchema = z.strictObject({
   window: z.strictObject({ center: z.number(), width: z.number().positive() }),
   /** In-plane size of the network's input in pixels. */
   size: z.int().min(32).max(4096).multipleOf(32),
+  /** How slices that are not square came into that size; files of versions that could only stretch do not say so. */
+  fit: z.enum(SQUARE_FITS).default('stretch'),
   /** Consecutive slices the network sees. */
   slices: z.literal(3),
   precision: z.enum(['bf16', 'fp32']),

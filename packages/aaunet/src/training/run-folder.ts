@@ -6,13 +6,18 @@ import { libtorchInfo, numThreads } from '@aaunet/torch';
 
 import { writeJsonAtomic } from '../atomic.js';
 import { precisionOn } from '../inference/segment.js';
-import { readJson } from '../schema-errors.js';
+import { parseWith, readJsonValue } from '../schema-errors.js';
 import { SOFTWARE } from '../version.js';
 import { trainConfigSchema, type TrainConfig } from './config.js';
 
+/** What runs of versions that had no such key did. */
+const EARLIER = { fit: 'stretch' };
+
 /** The configuration of a run. @throws Error of one sentence if `run` is no run folder. */
-export function readRunConfig(run: string): Promise<TrainConfig> {
-  return readJson(join(run, 'config.json'), trainConfigSchema);
+export async function readRunConfig(run: string): Promise<TrainConfig> {
+  const path = join(run, 'config.json');
+  const content = await readJsonValue(path);
+  return parseWith(trainConfigSchema, { ...EARLIER, ...(content as object) }, path);
 }
 
 /** Writes config.json (it alone repeats the run) and environment.json (what it ran on). */

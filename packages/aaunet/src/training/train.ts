@@ -109,7 +109,8 @@ async function trainTogether(
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'prepare', done, total });
   };
-  const prepare = () => openSliceCache(dataset, { size: config.size, fallback: run, onProgress, signal });
+  const prepare = () =>
+    openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: run, onProgress, signal });
   const cache = await team.firstAlone('slices', prepare, signal);
   try {
     const splits = await team.firstAlone('splits', () => ensureSplits(dataset, cache, config.seed), signal);
@@ -129,6 +130,7 @@ async function trainTogether(
         untyped: [...dataset.untyped],
         window: config.window,
         size: config.size,
+        fit: config.fit,
         precision: config.precision === 'fp64' ? 'fp32' : config.precision,
         synthetic: dataset.synthetic,
       });
