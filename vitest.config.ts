@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'packages/*/scripts/**/*.test.mjs'],
+    include: ['packages/*/src/**/*.test.ts', 'packages/*/scripts/**/*.test.mjs', 'examples/*.test.ts'],
     setupFiles: ['vitest.setup.ts'],
     pool: 'forks',
     // Test files run side by side: LibTorch's threads must not spin while they wait for one another.

@@ -12,6 +12,7 @@ import {
   Sequential,
 } from '@aaunet/torch/nn';
 
+import { residualStages, stageChannels } from '../layers/residual.js';
 import { SplitAttention } from '../layers/split-attention.js';
 import type { Encoder } from './encoder.js';
 
@@ -25,10 +26,10 @@ export const RESNEST = {
 
 export type ResNeStName = keyof typeof RESNEST;
 
-const EXPANSION = 4;
-
 /** Bottleneck of ResNeSt-D: 1x1, split attention, (average pooling in place of a stride,) 1x1; ReLU after the sum. */
 class Bottleneck extends Layer {
+  static readonly expansion = 4;
+
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: SplitAttention;
@@ -37,9 +38,9 @@ class Bottleneck extends Layer {
   readonly bn3: BatchNorm2d;
   readonly downsample: Sequential | null;
 
-  constructor(inChannels: number, width: number, stride: number) {
+  constructor(inChannels: number, width: number, stride = 1) {
     super();
-    const outChannels = width * EXPANSION;
+    const outChannels = width * Bottleneck.expansion;
     this.conv1 = new Conv2d(inChannels, width, 1, { bias: false });
     this.bn1 = new BatchNorm2d(width);
     this.conv2 = new SplitAttention(width, width);
@@ -95,21 +96,8 @@ export class ResNeSt extends Module implements Encoder {
       new Conv2d(stemWidth, stemOut, 3, { padding: 1, bias: false }),
     );
     this.bn1 = new BatchNorm2d(stemOut);
-    let channels = stemOut;
-    const stage = (index: 0 | 1 | 2 | 3): Sequential => {
-      const width = 64 * 2 ** index;
-      const layers = Array.from({ length: blocks[index] }, (_, block) => {
-        const layer = new Bottleneck(channels, width, block === 0 && index > 0 ? 2 : 1);
-        channels = width * EXPANSION;
-        return layer;
-      });
-      return new Sequential(...layers);
-    };
-    this.layer1 = stage(0);
-    this.layer2 = stage(1);
-    this.layer3 = stage(2);
-    this.layer4 = stage(3);
-    this.channels = [stemOut, ...[0, 1, 2, 3].map((index) => 64 * 2 ** index * EXPANSION)];
+    this.channels = [stemOut, ...stageChannels(Bottleneck)];
+    [this.layer1, this.layer2, this.layer3, this.layer4] = residualStages(Bottleneck, stemOut, blocks);
     this.initialise();
   }
 

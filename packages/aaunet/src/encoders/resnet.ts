@@ -1,7 +1,7 @@
 import { tidy, type Tensor } from '@aaunet/torch';
 import { BatchNorm2d, Conv2d, kaimingNormal_, MaxPool2d, Module, type Sequential } from '@aaunet/torch/nn';
 
-import { BasicBlock, Bottleneck, residualStage, type ResidualBlock } from '../layers/residual.js';
+import { BasicBlock, Bottleneck, residualStages, stageChannels, type ResidualBlock } from '../layers/residual.js';
 import type { Encoder } from './encoder.js';
 
 interface Variant {
@@ -41,19 +41,8 @@ export class ResNet extends Module implements Encoder {
     const { block, blocks }: Variant = RESNET[name];
     this.conv1 = new Conv2d(inChannels, STEM_CHANNELS, 7, { stride: 2, padding: 3, bias: false });
     this.bn1 = new BatchNorm2d(STEM_CHANNELS);
-    const widths = [0, 1, 2, 3].map((index) => STEM_CHANNELS * 2 ** index);
-    this.channels = [STEM_CHANNELS, ...widths.map((width) => width * block.expansion)];
-    const stage = (index: 0 | 1 | 2 | 3): Sequential =>
-      residualStage(block, {
-        inChannels: this.channels[index]!,
-        width: widths[index]!,
-        count: blocks[index],
-        stride: index === 0 ? 1 : 2,
-      });
-    this.layer1 = stage(0);
-    this.layer2 = stage(1);
-    this.layer3 = stage(2);
-    this.layer4 = stage(3);
+    this.channels = [STEM_CHANNELS, ...stageChannels(block)];
+    [this.layer1, this.layer2, this.layer3, this.layer4] = residualStages(block, STEM_CHANNELS, blocks);
     // As torchvision: He's normal by fan out.
     for (const [, module] of this.modules()) if (module instanceof Conv2d) kaimingNormal_(module.weight, 'fanOut');
   }

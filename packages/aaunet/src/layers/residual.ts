@@ -90,3 +90,21 @@ export function residualStage(
     ),
   );
 }
+
+type Four<T> = readonly [T, T, T, T];
+
+/** Widths of the four stages of a residual network (He et al. 2016, table 1); all but the first halve the image. */
+const WIDTHS = [64, 128, 256, 512] as const;
+
+/** Output channels of the four stages. */
+export function stageChannels(Block: ResidualBlock): number[] {
+  return WIDTHS.map((width) => width * Block.expansion);
+}
+
+/** The four stages of a residual network, of `counts` blocks, after a stem of `inChannels`. */
+export function residualStages(Block: ResidualBlock, inChannels: number, counts: Four<number>): Four<Sequential> {
+  const inputs = [inChannels, ...stageChannels(Block)];
+  const stage = (i: 0 | 1 | 2 | 3): Sequential =>
+    residualStage(Block, { inChannels: inputs[i]!, width: WIDTHS[i], count: counts[i], stride: i === 0 ? 1 : 2 });
+  return [stage(0), stage(1), stage(2), stage(3)];
+}
