@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from '@aaunet/torch';
 import { compile } from '@aaunet/torch/compile';
+import type { Layer } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
 
 import { mixedPrecision, precisionOn } from './inference/segment.js';
@@ -56,21 +57,35 @@ const CLASSES = 8;
 /** On a CUDA device the third step is recorded. */
 const WARM_UPS = 3;
 
-/** Times training steps and inference of one network on random data, as the scripts of the peers in `bench/` do. */
-export function bench(options: BenchOptions = {}): BenchResult {
-  const { model = 'rsu-sc', size = 512, batch = 2, phase = 'both', steps = 5, device = 'cpu' } = options;
-  if (options.threads !== undefined) setNumThreads(options.threads);
-  const dtype = precisionOn(device, options.dtype ?? 'bf16') as 'bf16' | 'fp32';
-  const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };
-  manualSeed(0);
-  using network = buildModel(model).to({ device, memoryFormat: 'channels_last' });
-  using plainImage = randn([batch, 3, size, size], { device });
-  using image = plainImage.contiguous('channels_last');
-  const labels = BigInt64Array.from({ length: batch * size * size }, () => BigInt(Math.floor(Math.random() * CLASSES)));
-  using target = fromTypedArray(labels, [batch, size, size], { device });
-  using weights = aten.rand([CLASSES], { device });
-  using optimizer = new AdamW(network.namedParameters());
+/** What a measurement repeats. */
+export interface Workload extends Disposable {
+  readonly parameters: number;
+  /** Does the work once and returns when the device has done it. */
+  readonly run: () => void;
+  /** What each operator takes in one run. */
+  readonly profile: () => ProfileRow[];
+}
 
+type WorkloadOptions = Required<Pick<BenchOptions, 'model' | 'size' | 'batch' | 'dtype' | 'device'>>;
+
+function networkAndImage({ model, size, batch, device }: WorkloadOptions): { network: Layer; image: Tensor } {
+  manualSeed(0);
+  const network = buildModel(model).to({ device, memoryFormat: 'channels_last' });
+  const image = tidy(() => randn([batch, 3, size, size], { device }).contiguous('channels_last'));
+  return { network, image };
+}
+
+const countParameters = (network: Layer): number =>
+  network.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
+
+/** Training steps on one random batch: forward, focal loss, backward, AdamW. */
+export function trainingWorkload(options: WorkloadOptions): Workload {
+  const { size, batch, device, dtype } = options;
+  const { network, image } = networkAndImage(options);
+  const labels = BigInt64Array.from({ length: batch * size * size }, () => BigInt(Math.floor(Math.random() * CLASSES)));
+  const target = fromTypedArray(labels, [batch, size, size], { device });
+  const weights = aten.rand([CLASSES], { device });
+  const optimizer = new AdamW(network.namedParameters());
   const gradients = (input: Tensor, labelled: Tensor): Tensor => {
     const loss = focalLoss(
       mixedPrecision(device, dtype, () => network.forward(input)),
@@ -80,35 +95,66 @@ export function bench(options: BenchOptions = {}): BenchResult {
     loss.backward();
     return loss;
   };
-  using pass = new GradientPass(network.parameters(), device, gradients);
-  const stepWith = (run: (input: Tensor, labelled: Tensor) => Tensor) => (): void => {
-    tidy(() => run(image, target).item());
+  const pass = new GradientPass(network.parameters(), device, gradients);
+  const stepWith = (compute: (input: Tensor, labelled: Tensor) => Tensor) => (): void => {
+    tidy(() => compute(image, target).item());
     optimizer.step(1e-3);
     optimizer.zeroGrad();
     if (device !== 'cpu') synchronize(device);
   };
-  const inferWith = (forward: (input: Tensor) => Tensor) => (): void => {
-    tidy(() => noGrad(() => forward(image).max().item()));
+  return {
+    parameters: countParameters(network),
+    run: stepWith((input, labelled) => pass.run(input, labelled)),
+    // Not of a recorded step, which is one call.
+    profile: () => profile(stepWith(gradients), device),
+    [Symbol.dispose]: () => {
+      for (const part of [pass, optimizer, weights, target, image, network]) part[Symbol.dispose]();
+    },
   };
+}
+
+/** Forward passes of one random batch as `predict` runs them, that is compiled on the CPU. */
+export function inferenceWorkload(options: WorkloadOptions): Workload {
+  const { size, device, dtype } = options;
+  const { network, image } = networkAndImage(options);
+  network.eval();
+  const forward = (input: Tensor): Tensor => mixedPrecision(device, dtype, () => network.forward(input));
+  const graphed = new Graphed(device, forward);
+  const compiled =
+    device === 'cpu'
+      ? compile(network, [3, size, size], { precision: dtype === 'bf16' ? 'bfloat16' : 'float32' })
+      : null;
+  const inferWith = (infer: (input: Tensor) => Tensor) => (): void => {
+    tidy(() => noGrad(() => infer(image).max().item()));
+  };
+  const run = inferWith((input) => (compiled ? compiled.forward(input) : graphed.run(input)));
+  return {
+    parameters: countParameters(network),
+    run,
+    profile: () => profile(compiled ? run : inferWith(forward), device),
+    [Symbol.dispose]: () => {
+      for (const part of [compiled, graphed, image, network]) part?.[Symbol.dispose]();
+    },
+  };
+}
+
+/** Times training steps and inference of one network on random data. */
+export function bench(options: BenchOptions = {}): BenchResult {
+  const { model = 'rsu-sc', size = 512, batch = 2, phase = 'both', steps = 5, device = 'cpu' } = options;
+  if (options.threads !== undefined) setNumThreads(options.threads);
+  const dtype = precisionOn(device, options.dtype ?? 'bf16') as 'bf16' | 'fp32';
+  const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };
   const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
   if (phase !== 'infer') {
-    const trainStep = stepWith((input, labelled) => pass.run(input, labelled));
-    result.train_s_per_image = median(times(steps, trainStep))! / batch;
+    using training = trainingWorkload(settings);
+    result.train_s_per_image = median(times(steps, training.run))! / batch;
     if (device !== 'cpu') result.peak_device_gib = peakMemory(device) / 2 ** 30;
-    // Not of a recorded step, which is one call.
-    if (options.profile) result.train_profile = profile(stepWith(gradients), device);
+    if (options.profile) result.train_profile = training.profile();
   }
-  network.eval();
   if (phase !== 'train') {
-    const forward = (input: Tensor): Tensor => mixedPrecision(device, dtype, () => network.forward(input));
-    using graphed = new Graphed(device, forward);
-    using compiled =
-      device === 'cpu'
-        ? compile(network, [3, size, size], { precision: dtype === 'bf16' ? 'bfloat16' : 'float32' })
-        : null;
-    const infer = inferWith((input) => (compiled ? compiled.forward(input) : graphed.run(input)));
-    result.infer_s_per_image = median(times(steps, infer))! / batch;
-    if (options.profile) result.infer_profile = profile(compiled ? infer : inferWith(forward), device);
+    using inference = inferenceWorkload(settings);
+    result.infer_s_per_image = median(times(steps, inference.run))! / batch;
+    if (options.profile) result.infer_profile = inference.profile();
   }
   result.peak_rss_gib = process.resourceUsage().maxRSS / 2 ** 20;
   return result;
