@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
+import { connect } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -26,10 +27,10 @@ afterEach(async () => {
 });
 
 /** Asks for a path as it is written, which fetch would tidy. */
-function ask(path: string, method = 'GET'): Promise<number> {
+function ask(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(server.url);
-    request({ hostname, port, path, method }, (response) => {
+    request({ hostname, port, path, method, headers }, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     })
@@ -64,6 +65,41 @@ describe('serve', () => {
     }
     expect(await ask('/', 'POST')).toBe(405);
     expect(await ask('/', 'PUT')).toBe(405);
+  });
+
+  it('answers to the names of this machine alone, so that no page elsewhere can read through a name of its own', async () => {
+    const { port } = new URL(server.url);
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, 'LOCALHOST', '[::1]:80', hostname()]) {
+      expect([host, await ask('/', 'GET', { host })]).toEqual([host, 200]);
+    }
+    for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', 'localhost@evil', '[x']) {
+      expect([host, await ask('/model.onnx', 'GET', { host })]).toEqual([host, 421]);
+    }
+  });
+
+  it('lets nothing run in the page but its own files', async () => {
+    const policy = (await fetch(server.url)).headers.get('content-security-policy') ?? '';
+    const rules = new Map(policy.split('; ').map((rule) => [rule.split(' ')[0], rule.split(' ').slice(1).join(' ')]));
+    expect(rules.get('default-src')).toBe("'none'");
+    expect(rules.get('script-src')).toBe("'self' 'wasm-unsafe-eval'");
+    expect(rules.get('frame-ancestors')).toBe("'none'");
+    expect(policy).not.toMatch(/\*|https?:|'unsafe-(inline|eval)'/);
+  });
+
+  it('ends a connection that asks for too much', async () => {
+    const { hostname: host, port } = new URL(server.url);
+    const said = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      const socket = connect(Number(port), host, () =>
+        socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`),
+      );
+      socket.on('data', (bytes) => (text += String(bytes)));
+      socket.on('error', reject);
+      socket.on('close', () => {
+        resolve(text);
+      });
+    });
+    expect(said).toMatch(/^HTTP\/1\.1 431 /);
   });
 
   it('says what is wrong with model, page and port', async () => {

@@ -1,9 +1,10 @@
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, open, realpath, rm, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { isIP, type AddressInfo } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
 import { extname, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 
 export interface ServeOptions {
@@ -36,20 +37,26 @@ const TYPES: Readonly<Record<string, string>> = {
   '.onnx': 'application/octet-stream',
 };
 
+/** Far more than a page asks for at once; those who send nothing or take nothing for so long are let go. */
+const LIMITS = { connections: 64, headerBytes: 8192, requestMs: 10_000, idleMs: 60_000 } as const;
+
 /** Threads of WebAssembly need the first two; the rest keeps a patient's data in the page. */
 const HEADERS: Readonly<Record<string, string>> = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Content-Security-Policy':
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
+  'Permissions-Policy': 'camera=(), microphone=(), geolocation=(), usb=()',
   'Cache-Control': 'no-cache',
 };
 
 function refuse(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { ...HEADERS, 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
+  // What else the request brings is not read.
+  const headers = { ...HEADERS, 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' };
+  response.writeHead(status, headers).end(`${text}\n`);
 }
 
 /** The folder of the built page, in a checkout or an installed package. */
@@ -61,6 +68,18 @@ function builtPage(): string {
   } catch {
     return source;
   }
+}
+
+/**
+ * Whether a request was meant for this server. A page elsewhere can let its own name point here (DNS rebinding) and would then
+ * read what is served; addresses cannot be bent so, and the names of this machine are known.
+ */
+function isForUs(request: IncomingMessage, host: string): boolean {
+  const { host: asked = '' } = request.headers;
+  const name = /^(?:\[([^\]]*)\]|([^:]*))(?::\d+)?$/.exec(asked.toLowerCase());
+  const found = name?.[1] ?? name?.[2];
+  if (found === undefined) return false;
+  return isIP(found) > 0 || ['localhost', host.toLowerCase(), hostname().toLowerCase()].includes(found);
 }
 
 /** The file that a request means; undefined where there is none inside of the page's folder. */
@@ -117,33 +136,39 @@ export async function serve({
   }
   const { file: offer, remove } = await offered(model);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (!isForUs(request, host)) {
+      refuse(response, 421, `Expected a request for this machine's name or address; start "aaunet serve --host NAME".`);
+      return;
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       refuse(response, 405, 'Only reading is possible here.');
       return;
     }
-    const file = await fileOf(request, folder, offer);
-    if (file === undefined) {
+    const path = await fileOf(request, folder, offer);
+    if (path === undefined) {
       refuse(response, 404, 'There is no such file.');
       return;
     }
-    const { size } = await stat(file);
+    await using file = await open(path);
     response.writeHead(200, {
       ...HEADERS,
-      'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
-      'Content-Length': size,
+      'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+      'Content-Length': (await file.stat()).size,
     });
     if (request.method === 'HEAD') response.end();
-    else
-      createReadStream(file)
-        .on('error', () => response.destroy())
-        .pipe(response);
+    else await pipeline(file.createReadStream({ autoClose: false }), response);
   };
-  const server: Server = createServer((request, response) => {
-    answer(request, response).catch(() => {
-      if (response.headersSent) response.destroy();
-      else refuse(response, 500, 'The file could not be read.');
-    });
-  });
+  const server: Server = createServer(
+    { maxHeaderSize: LIMITS.headerBytes, requestTimeout: LIMITS.requestMs, headersTimeout: LIMITS.requestMs },
+    (request, response) => {
+      answer(request, response).catch(() => {
+        if (response.headersSent) response.destroy();
+        else refuse(response, 500, 'The file could not be read.');
+      });
+    },
+  );
+  server.maxConnections = LIMITS.connections;
+  server.setTimeout(LIMITS.idleMs);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(
