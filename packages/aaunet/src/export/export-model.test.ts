@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { NETWORK_WINDOW } from '@aaunet/imaging';
 import { readNiftiFile, writeNiftiFile } from '@aaunet/imaging/node';
 import { manualSeed, memoryStats, noGrad, randn, tidy, zeros } from '@aaunet/torch';
 import { foldBatchNorms, stepsOf, trace } from '@aaunet/torch/compile';
@@ -129,6 +130,8 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     const network = await loadOnnxNetwork(fp32());
     expect(network.file).toMatchObject({ model: 'resnest14-all-attention', size: 64, synthetic: true });
     expect(network.exported.export).toMatchObject({ precision: 'fp32' });
+    expect(network.exported).toMatchObject({ window: NETWORK_WINDOW, slices: 3, spacing: [4, 4, 5] });
+    expect(network.exported.trainingData).toMatchObject({ name: 'tiny', cases: 4 });
     await network.close();
     const { scan: volume } = tinyScan('unseen', 64);
     const labels: Uint8Array[] = [];

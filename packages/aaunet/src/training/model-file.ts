@@ -29,6 +29,10 @@ export const modelFileSchema = z.strictObject({
   fit: z.enum(SQUARE_FITS).default('stretch'),
   /** Consecutive slices the network sees. */
   slices: z.literal(3),
+  /** Median voxel size of the training scans in mm, from left to right, front to back and bottom to top. */
+  spacing: z.tuple([z.number(), z.number(), z.number()]).optional(),
+  /** What it was trained on; like the spacing absent in files of versions that did not write it. */
+  trainingData: z.strictObject({ name: z.string(), cases: z.int(), patients: z.int() }).optional(),
   precision: z.enum(['bf16', 'fp32']),
   /** True where the training data are phantoms. */
   synthetic: z.boolean(),

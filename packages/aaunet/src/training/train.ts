@@ -18,6 +18,7 @@ import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { changedKeys, type TrainConfig } from './config.js';
 import { MetricsLog } from './metrics-log.js';
+import { describeTrainingData } from './describe-training-data.js';
 import { partsOf, planTraining } from './plan.js';
 import { writeModelFile } from './model-file.js';
 import { readRunConfig, startRun } from './run-folder.js';
@@ -131,6 +132,7 @@ async function trainTogether(
         window: config.window,
         size: config.size,
         fit: config.fit,
+        ...(await describeTrainingData(dataset, splits.train)),
         precision: config.precision === 'fp64' ? 'fp32' : config.precision,
         synthetic: dataset.synthetic,
       });

@@ -12,6 +12,7 @@ import {
   type NiftiImage,
   type NiftiReadOptions,
 } from '../nifti/assembler.js';
+import type { NiftiHeader } from '../nifti/header.js';
 import { checkPaired, isGzip } from '../nifti/read.js';
 import { writeNifti, type NiftiWriteOptions } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
@@ -32,6 +33,28 @@ export function isPairedName(path: string): boolean {
 export async function readNiftiFile(path: string, options: NiftiReadOptions = {}): Promise<NiftiImage> {
   if (isPairedName(path)) return readPairFiles(path, options);
   return stream(path, (available) => new NiftiAssembler(available, options));
+}
+
+/** The header of a `.nii` or `.nii.gz` file, or of a `.hdr` file; no voxels are read. */
+export async function readNiftiFileHeader(path: string): Promise<NiftiHeader> {
+  return stream(path, () => new HeaderSink());
+}
+
+/** Takes a header, and no more once it has it. */
+class HeaderSink implements Sink<NiftiHeader> {
+  readonly #assembler = new HeaderAssembler();
+
+  get isFull(): boolean {
+    return this.#assembler.isComplete;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#assembler.push(chunk);
+  }
+
+  finish(): NiftiHeader {
+    return this.#assembler.header();
+  }
 }
 
 async function readPairFiles(path: string, options: NiftiReadOptions): Promise<NiftiImage> {
@@ -71,6 +94,8 @@ async function findPair(path: string): Promise<readonly [string, string]> {
 }
 
 interface Sink<T> {
+  /** Whether the rest of the file can be left alone. */
+  readonly isFull?: boolean;
   push(chunk: Uint8Array): void;
   finish(): T;
 }
@@ -95,12 +120,12 @@ async function stream<T>(path: string, begin: (available: Available) => Sink<T>)
       const gunzip = createGunzip({ chunkSize: 2 ** 18 });
       raw.on('error', (error) => gunzip.destroy(error));
       try {
-        for await (const chunk of raw.pipe(gunzip)) sink.push(chunk as Buffer);
+        await fill(sink, raw.pipe(gunzip));
       } finally {
         raw.destroy();
       }
     } else {
-      for await (const chunk of raw) sink.push(chunk as Buffer);
+      await fill(sink, raw);
     }
     return sink.finish();
   } catch (error) {
@@ -108,6 +133,13 @@ async function stream<T>(path: string, begin: (available: Available) => Sink<T>)
     throw new ImagingError(code, `${path}: ${messageOf(error)}`, { cause: error });
   } finally {
     await file.close();
+  }
+}
+
+async function fill(sink: Sink<unknown>, chunks: AsyncIterable<unknown>): Promise<void> {
+  for await (const chunk of chunks) {
+    sink.push(chunk as Buffer);
+    if (sink.isFull) return;
   }
 }
 

@@ -10,7 +10,7 @@ import { writeDicomSeries } from '../dicom/write.js';
 import { writeNifti, writeNiftiGz } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
 import { loadDicomSeries, readDicomFolder, scanDicomFolder } from './dicom-folder.js';
-import { readNiftiFile, writeNiftiFile } from './nifti-file.js';
+import { readNiftiFile, readNiftiFileHeader, writeNiftiFile } from './nifti-file.js';
 import { readVolume } from './read-volume.js';
 
 const SCAN: Volume<Int16Array> = {
@@ -44,6 +44,20 @@ describe('NIfTI files', () => {
     }
     expect(await readdir(folder)).toEqual(['scan.nii', 'scan.nii.gz']);
     expect((await readFile(join(folder, 'scan.nii.gz')))[0]).toBe(0x1f);
+  });
+
+  it('tell their header without their voxels', async () => {
+    for (const name of ['scan.nii', 'scan.nii.gz']) {
+      const path = join(folder, name);
+      await writeNiftiFile(path, SCAN);
+      const { header } = await readNiftiFile(path);
+      expect(await readNiftiFileHeader(path)).toEqual(header);
+    }
+    const path = join(folder, 'cut.nii');
+    await writeFile(path, writeNifti(SCAN).subarray(0, 360));
+    expect((await readNiftiFileHeader(path)).slices).toBe(SCAN.slices);
+    await writeFile(path, writeNifti(SCAN).subarray(0, 300));
+    await expect(readNiftiFileHeader(path)).rejects.toThrow(/cut\.nii: /);
   });
 
   it('that are cut, damaged or bombs are refused by name', async () => {
