@@ -1,15 +1,16 @@
 import { CLASS_COUNT } from './labels.js';
 import { ImagingError } from './imaging-error.js';
+import { toInt16 } from './round.js';
 import type { Volume } from './volume.js';
 
-/** The volume as a scan in whole Hounsfield units: rounded and clamped to int16, NaN becomes air (-1024 HU). */
+/** The volume as a scan in whole Hounsfield units: rounded (halves to even) and clamped to int16, NaN becomes air (-1024 HU). */
 export function toHuVolume(volume: Volume): Volume<Int16Array> {
   const { data } = volume;
   if (data instanceof Int16Array) return { ...volume, data };
   const hu = new Int16Array(data.length);
   for (let index = 0; index < data.length; index++) {
     const value = data[index]!;
-    hu[index] = Number.isNaN(value) ? -1024 : Math.max(-32768, Math.min(32767, Math.round(value)));
+    hu[index] = Number.isNaN(value) ? -1024 : toInt16(value);
   }
   return { ...volume, data: hu };
 }

@@ -75,6 +75,7 @@ export { writeNifti, writeNiftiGz } from './nifti/write.js';
 export type { NiftiWriteOptions } from './nifti/write.js';
 export { readBlobs } from './read-blobs.js';
 export type { BlobStudy, NamedBlob } from './read-blobs.js';
+export { roundHalfToEven } from './round.js';
 export { sha256, toHex } from './sha256.js';
 export { sliceOf, stackThree } from './slices.js';
 export { SQUARE_FITS, SquarePlane } from './square-plane.js';

@@ -64,10 +64,10 @@ describe('three-slice stacks', () => {
 describe('conversion', () => {
   it('rounds and clamps to HU and refuses what is no label', () => {
     const affine = volume(1, 1, 1).affine;
-    const floats = { data: Float32Array.of(1.25, -1.6, 1e6, NaN), rows: 1, columns: 4, slices: 1, affine };
-    expect(Array.from(toHuVolume(floats).data)).toEqual([1, -2, 32767, -1024]);
+    const floats = { data: Float32Array.of(1.25, -1.6, 2.5, 1e6, NaN), rows: 1, columns: 5, slices: 1, affine };
+    expect(Array.from(toHuVolume(floats).data)).toEqual([1, -2, 2, 32767, -1024]);
     expect(() => toLabelVolume(floats)).toThrow('found the value 1.25');
-    expect(() => toLabelVolume({ ...floats, data: Uint8Array.of(0, 7, 8, 0) })).toThrow('from 0 to 7');
-    expect(toLabelVolume({ ...floats, data: Int16Array.of(0, 7, 1, 0) }).data).toEqual(Uint8Array.of(0, 7, 1, 0));
+    expect(() => toLabelVolume({ ...floats, data: Uint8Array.of(0, 7, 8, 0, 0) })).toThrow('from 0 to 7');
+    expect(toLabelVolume({ ...floats, data: Int16Array.of(0, 7, 1, 0, 0) }).data).toEqual(Uint8Array.of(0, 7, 1, 0, 0));
   });
 });

@@ -1,4 +1,5 @@
 import { ImagingError } from './imaging-error.js';
+import { roundHalfToEven } from './round.js';
 import type { VoxelArray } from './volume.js';
 
 /** Pixels `first` to `first + count` of an axis. */
@@ -32,7 +33,7 @@ interface Tap {
 
 /**
  * A slice at another in-plane size: along each axis the area average where it shrinks, linear interpolation between pixel
- * centres where it grows; air outside the slice; rounded to whole HU.
+ * centres where it grows; air outside the slice; rounded to whole HU (halves to even).
  */
 export function resampleSlice(source: Int16Array, plane: PlaneScale): Int16Array {
   checkSlice(source, plane);
@@ -54,7 +55,7 @@ export function resampleSlice(source: Int16Array, plane: PlaneScale): Int16Array
     for (let column = 0; column < across.length; column++) {
       let sum = outside * AIR;
       for (let t = 0; t < weights.length; t++) sum += narrow[(first + t) * across.length + column]! * weights[t]!;
-      out[row * across.length + column] = Math.round(sum);
+      out[row * across.length + column] = roundHalfToEven(sum);
     }
   }
   return out;

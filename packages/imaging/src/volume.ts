@@ -6,7 +6,7 @@ export type Affine = readonly [
   readonly [number, number, number, number],
 ];
 
-export type VoxelArray = Int16Array | Uint8Array | Float32Array;
+export type VoxelArray = Int16Array | Uint8Array | Float32Array | Float64Array;
 
 /**
  * A scan or a label map with its geometry: the one type in which geometry travels.

@@ -33,8 +33,8 @@ export function checkHu(image: Volume, notes: Notes): Volume<Int16Array> {
   if (min > AIR) notes.add('warning', `The smallest value is ${min} HU, so the scan holds no air: it may be clipped.`);
   if (min < PLAUSIBLE[0] || max > PLAUSIBLE[1])
     notes.add('warning', `HU run from ${min} to ${max}, further than CT's.`);
-  const bad =
-    image.data instanceof Float32Array ? image.data.reduce((sum, v) => sum + (Number.isNaN(v) ? 1 : 0), 0) : 0;
+  let bad = 0;
+  for (const value of image.data) if (Number.isNaN(value)) bad++;
   if (bad > 0) notes.add('fixed', `${bad} voxels were no number; they became air (-1024 HU).`);
   if (min < -32768 || max > 32767) notes.add('fixed', `Values from ${min} to ${max} were clamped to 16 bits.`);
   return toHuVolume(image);

@@ -156,5 +156,5 @@ async function readSegments(path: string, scan: Volume, file: PairsFile, notes: 
 
 function toHu(image: Volume, { hu }: PairsFile): Volume {
   if (hu === undefined || (hu.slope === 1 && hu.intercept === 0)) return image;
-  return { ...image, data: Float32Array.from(image.data, (value) => value * hu.slope + hu.intercept) };
+  return { ...image, data: Float64Array.from(image.data, (value) => value * hu.slope + hu.intercept) };
 }

@@ -14,7 +14,7 @@ import { Notes, type ImportedCase, type SourceCase } from './importer.js';
 import { caseReportSchema, type CaseReport } from './report.js';
 
 /** Changes when what is written for a case does, so that an older half-done import is not continued. */
-const FORMAT = 'aaunet-import-1';
+const FORMAT = 'aaunet-import-2';
 
 const recordSchema = z.strictObject({ format: z.literal(FORMAT), inputs: z.string(), report: caseReportSchema });
 

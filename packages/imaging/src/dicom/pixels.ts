@@ -1,4 +1,5 @@
 import { ImagingError } from '../imaging-error.js';
+import { roundHalfToEven, toInt16 } from '../round.js';
 import { decodeFrame } from './codec/decode-frame.js';
 import { encapsulatedFrames } from './fragments.js';
 import { parseDicom } from './parse.js';
@@ -17,8 +18,8 @@ export interface DecodedSlice {
 const opened = new WeakMap<Uint8Array, { readonly data: Uint8Array; readonly frames?: readonly Uint8Array[] }>();
 
 /**
- * Writes the slice's HU, stored * slope + intercept rounded, to `out` (rows x columns values); what lies outside int16 is
- * clamped. `bytes` is the file that the header was read from. JPEG-LS, JPEG 2000 and HTJ2K need `loadDicomCodec` first.
+ * Writes the slice's HU, stored * slope + intercept rounded (halves to even), to `out` (rows x columns values); what lies
+ * outside int16 is clamped. `bytes` is the file that the header was read from. JPEG-LS, JPEG 2000 and HTJ2K need `loadDicomCodec` first.
  */
 export function decodeDicomSlice(bytes: Uint8Array, slice: DicomSlice, out: Int16Array): DecodedSlice {
   const { rows, columns, pixels } = slice;
@@ -94,9 +95,9 @@ function huTable({ bitsStored, highBit, signed, slope, intercept }: PixelEncodin
   const clamped = new Uint8Array(2 ** 16);
   for (let sample = 0; sample < hu.length; sample++) {
     const raw = (sample >>> shift) << unused;
-    const value = Math.round((signed ? raw >> unused : raw >>> unused) * slope + intercept);
+    const value = roundHalfToEven((signed ? raw >> unused : raw >>> unused) * slope + intercept);
     if (value < -32768 || value > 32767) clamped[sample] = 1;
-    hu[sample] = value < -32768 ? -32768 : value > 32767 ? 32767 : value;
+    hu[sample] = toInt16(value);
   }
   lastTable = { key, hu, clamped: clamped.includes(1) ? clamped : undefined };
   return lastTable;

@@ -96,12 +96,12 @@ describe('pixels', () => {
     expect(huOf({ pixels, change: shifted }).hu).toEqual([1023, 4095, 2048, 0, 512, 0]);
   });
 
-  it('are rescaled with fractional slopes and intercepts, rounded, and clamped where int16 ends', () => {
-    const pixels = Uint16Array.of(0, 1, 2, 3, 4, 4095);
+  it('are rescaled with fractional slopes and intercepts, rounded half to even, and clamped where int16 ends', () => {
+    const pixels = Uint16Array.of(0, 1, 3, 7, 4, 4095);
     const fractional = [ds(TAG.rescaleSlope, 0.25), ds(TAG.rescaleIntercept, -0.25)];
-    expect(huOf({ pixels, change: fractional }).hu).toEqual([-0, 0, 0, 1, 1, 1024].map((hu) => hu + 0));
+    expect(huOf({ pixels, change: fractional }).hu).toEqual([0, 0, 0, 2, 1, 1024]);
     expect(huOf({ pixels, change: [ds(TAG.rescaleSlope, 100)] })).toEqual({
-      hu: [-1000, -900, -800, -700, -600, 32767],
+      hu: [-1000, -900, -700, -300, -600, 32767],
       clamped: 1,
     });
   });

@@ -1,3 +1,4 @@
+import { toInt16 } from '../round.js';
 import type { DicomProblem } from './series.js';
 import type { DicomSlice } from './slice.js';
 
@@ -76,7 +77,7 @@ function paddingProblem(
   let value = 0;
   slices.forEach(({ pixels }, k) => {
     if (pixels.padding === undefined) return;
-    const hu = Math.round(pixels.padding * pixels.slope + pixels.intercept);
+    const hu = toInt16(pixels.padding * pixels.slope + pixels.intercept);
     // What is repeated only inside of the head is no padding: the corner tells.
     if (hu <= HIGHEST_AIR || data[k * size] !== hu) return;
     value = hu;

@@ -33,8 +33,8 @@ export function fuzzNifti(seed: number, runs: number): FuzzTally {
     try {
       const { volume } = paired ? readNiftiPair(parts[0]!, parts[1]!) : readNifti(parts[0]!);
       const { data, columns, rows, slices } = volume;
-      // Deflate's best ratio, and the widening of int8 to float32.
-      if (data.length !== columns * rows * slices || data.byteLength > size * 1032 * 4) {
+      // Deflate's best ratio, and the widening of int8 to float64.
+      if (data.length !== columns * rows * slices || data.byteLength > size * 1032 * 8) {
         throw new Error(`${data.byteLength} bytes of voxels from a file of ${size}`);
       }
       read++;

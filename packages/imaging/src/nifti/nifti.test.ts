@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { affineDeterminant } from '../affine.js';
+import { toHuVolume } from '../convert.js';
 import { ImagingError } from '../imaging-error.js';
 import type { Affine, Volume } from '../volume.js';
 import { readNifti } from './read.js';
@@ -150,7 +151,9 @@ describe('NIfTI as others write it', () => {
       { code: 8, width: 4, array: Int32Array.of(-32768, 0, 1, 32767), found: Int16Array },
       { code: 8, width: 4, array: Int32Array.of(-32769, 0, 1, 2), found: Float32Array },
       { code: 768, width: 4, array: Uint32Array.of(0, 70000, 1, 2), found: Float32Array },
-      { code: 64, width: 8, array: Float64Array.of(0.5, -1.25, 1e6, 2), found: Float32Array },
+      { code: 768, width: 4, array: Uint32Array.of(0, 2 ** 24 + 1, 1, 2), found: Float64Array },
+      { code: 64, width: 8, array: Float64Array.of(0.5, -1.25, NaN, 2), found: Float32Array },
+      { code: 64, width: 8, array: Float64Array.of(0.1, -1.25, 1e6, 2), found: Float64Array },
     ];
     for (const { code, width, array, found } of cases) {
       const bytes = new Uint8Array(352 + array.byteLength);
@@ -176,6 +179,17 @@ describe('NIfTI as others write it', () => {
     expect(scaled(2, -10)).toEqual(SMALL.data.map((value) => value * 2 - 10));
     expect(scaled(0.5, 0)).toEqual(Float32Array.from(SMALL.data, (value) => value / 2));
     for (const none of [0, NaN, Infinity]) expect(scaled(none, 5)).toEqual(SMALL.data);
+  });
+
+  it('scales in double precision, as nibabel does: in single a value just above a half would round down', () => {
+    const { bytes, view } = smallFile();
+    view.setFloat32(112, 0.1, true);
+    view.setFloat32(116, 0, true);
+    view.setInt16(352, 5, true);
+    const { volume } = readNifti(bytes);
+    // 0.1 in single precision is 0.10000000149, which makes 0.50000000745.
+    expect(volume.data[0]).toBe(5 * Math.fround(0.1));
+    expect(toHuVolume(volume).data[0]).toBe(1);
   });
 
   it('converts metres and micrometres to millimetres', () => {

@@ -5,22 +5,31 @@ type Stored =
   Uint8Array | Int8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
 
 /**
- * The stored bytes as the narrowest type of a Volume that holds every value: uint8 stays, integers become int16 where
- * they fit, everything else float32. `buffer` holds the voxels alone; it is kept and its byte order is changed in place.
+ * The stored bytes, scaled in double precision, as the narrowest type of a Volume that holds every value exactly: uint8
+ * and float32 stay, integers become int16 where they fit, everything else float32 or float64. `buffer` holds the voxels
+ * alone; it is kept and its byte order is changed in place.
  */
 export function decodeVoxels(buffer: ArrayBuffer, header: NiftiHeader): VoxelArray {
   const stored = viewOf(buffer, header);
   const { slope, intercept } = header;
   if (slope === 1 && intercept === 0) {
     if (stored instanceof Uint8Array || stored instanceof Int16Array || stored instanceof Float32Array) return stored;
-    if (stored instanceof Float64Array) return Float32Array.from(stored);
-    return fitsInt16(stored) ? Int16Array.from(stored) : Float32Array.from(stored);
   }
-  const scaled = new Float32Array(stored.length);
-  let whole = Number.isInteger(slope) && Number.isInteger(intercept) && !(stored instanceof Float64Array);
-  whole &&= !(stored instanceof Float32Array);
-  for (let index = 0; index < stored.length; index++) scaled[index] = stored[index]! * slope + intercept;
-  return whole && fitsInt16(scaled) ? Int16Array.from(scaled) : scaled;
+  const isFloat = stored instanceof Float32Array || stored instanceof Float64Array;
+  let isInt16 = !isFloat && Number.isInteger(slope) && Number.isInteger(intercept);
+  let isFloat32 = true;
+  for (const value of stored) {
+    const scaled = value * slope + intercept;
+    isInt16 &&= scaled >= -32768 && scaled <= 32767;
+    isFloat32 &&= Object.is(Math.fround(scaled), scaled);
+  }
+  const values = isInt16
+    ? new Int16Array(stored.length)
+    : isFloat32
+      ? new Float32Array(stored.length)
+      : new Float64Array(stored.length);
+  for (let index = 0; index < stored.length; index++) values[index] = stored[index]! * slope + intercept;
+  return values;
 }
 
 const WIDTHS = {
@@ -85,11 +94,4 @@ function swapBytes(buffer: ArrayBuffer, width: number): void {
       bytes[high] = byte;
     }
   }
-}
-
-function fitsInt16(values: Stored): boolean {
-  for (const value of values) {
-    if (!(value >= -32768 && value <= 32767)) return false;
-  }
-  return true;
 }

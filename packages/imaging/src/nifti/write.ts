@@ -14,7 +14,7 @@ export interface NiftiWriteOptions {
 }
 
 /**
- * The volume as an uncompressed NIfTI-1 file: uint8, int16 or float32 as its data is, sform (code 1) equal to its affine
+ * The volume as an uncompressed NIfTI-1 file: uint8, int16, float32 or float64 as its data is, sform (code 1) equal to its affine
  * in float32, and a qform where the affine has no shear. Uneven slice positions have no place in NIfTI and are not written.
  */
 export function writeNifti(volume: Volume, options: NiftiWriteOptions = {}): Uint8Array<ArrayBuffer> {
@@ -48,7 +48,8 @@ function checkShape({ data, columns, rows, slices, affine }: Volume): void {
 
 function typeCode(data: VoxelArray): readonly [code: number, bits: number] {
   if (data instanceof Uint8Array) return [2, 8];
-  return data instanceof Int16Array ? [4, 16] : [16, 32];
+  if (data instanceof Int16Array) return [4, 16];
+  return data instanceof Float32Array ? [16, 32] : [64, 64];
 }
 
 function writeHeader(view: DataView, { data, columns, rows, slices, affine }: Volume, description: string): void {
