@@ -123,7 +123,17 @@ function whyMissing(): string {
   return error ?? 'The addon was built, but its file is gone.';
 }
 
+/**
+ * Threads of LibTorch's OpenMP wait for one another thousands of times a second. By default they spin for milliseconds before they
+ * sleep: beside any other program on the same cores a training step then takes several times as long. Must come before
+ * LibTorch is loaded; what the user has set stays.
+ */
+function spinBriefly(): void {
+  if (process.env['OMP_WAIT_POLICY'] === undefined) process.env['GOMP_SPINCOUNT'] ??= '10000';
+}
+
 function load(): NativeAddon {
+  spinBriefly();
   const path = fileURLToPath(new URL('aaunet_torch.node', build));
   const remedy = "Run 'npm rebuild @aaunet/torch' (set LIBTORCH to a folder with LibTorch where none is found).";
   if (!existsSync(path)) throw new Error(`LibTorch is not available: ${whyMissing()} ${remedy}`);

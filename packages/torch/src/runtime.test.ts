@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+
 import { afterEach, expect, it } from 'vitest';
 
 import {
@@ -82,3 +84,22 @@ it('takes a processor without instructions for bfloat16 to be faster in float32,
     expect(cpuBfloat16 && process.arch === 'x64').toBe(false);
   expect([isFastInBfloat16('cuda'), isFastInBfloat16('cuda:1')]).toEqual([true, true]);
 });
+
+it.skipIf(!libtorchInfo().parallel.includes('OpenMP'))(
+  'threads spin briefly, so that other programs on the same cores do not multiply the time, unless the user says otherwise',
+  () => {
+    const setting = (env: Record<string, string>): string | undefined => {
+      const clean = { ...process.env };
+      delete clean['OMP_WAIT_POLICY'];
+      delete clean['GOMP_SPINCOUNT'];
+      const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', "await import('@aaunet/torch')"], {
+        env: { ...clean, OMP_DISPLAY_ENV: 'verbose', ...env },
+        encoding: 'utf8',
+      });
+      return /GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1];
+    };
+    expect(setting({})).toBe('10000');
+    expect(setting({ GOMP_SPINCOUNT: '77' })).toBe('77');
+    expect(setting({ OMP_WAIT_POLICY: 'passive' })).toBe('0');
+  },
+);
