@@ -5,7 +5,8 @@ import { gradCheck } from './grad-check.js';
 import { aten } from './operators.js';
 import { memoryStats } from './runtime.js';
 import { tidy } from './scope.js';
-import { ones, rand, tensor, zeros, type Dtype, type Tensor } from './tensor.js';
+import { ones, rand, tensor, zeros } from './create.js';
+import type { Dtype, Tensor } from './tensor.js';
 
 function test(what: string, body: () => void): void {
   it(what, () => {

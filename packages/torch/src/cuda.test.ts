@@ -6,7 +6,8 @@ import { BatchNorm2d, Conv2d, GroupNorm, imageMean, Sequential, weighPixels, wei
 import { aten, operator } from './operators.js';
 import { cudaAvailable, libtorchInfo, manualSeed, memoryStats } from './runtime.js';
 import { tidy } from './scope.js';
-import { empty, ones, rand, randn, type Dtype, type Tensor } from './tensor.js';
+import { empty, ones, rand, randn } from './create.js';
+import type { Dtype, Tensor } from './tensor.js';
 
 /** Largest difference as a part of the reference's largest value. */
 function difference(found: Tensor, expected: Tensor): number {

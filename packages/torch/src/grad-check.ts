@@ -1,6 +1,7 @@
 import { grad, noGrad } from './autograd.js';
 import { tidy } from './scope.js';
-import { rand, type Tensor } from './tensor.js';
+import { rand } from './create.js';
+import type { Tensor } from './tensor.js';
 
 /**
  * Compares the gradients of `fn` with central differences, element by element, in float64: with a random weighting r of

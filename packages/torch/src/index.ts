@@ -27,13 +27,8 @@ export {
   rand,
   randn,
   stack,
-  Tensor,
   tensor,
   zeros,
-  type Dtype,
-  type MemoryFormat,
   type NestedNumbers,
-  type Scalar,
-  type TensorOptions,
-  type TypedArray,
-} from './tensor.js';
+} from './create.js';
+export { Tensor, type Dtype, type MemoryFormat, type Scalar, type TensorOptions, type TypedArray } from './tensor.js';

@@ -6,7 +6,8 @@ import { generateAtenTypes } from './codegen/generate.js';
 import { aten, observe, operator, schemas } from './operators.js';
 import { libtorchInfo, memoryStats } from './runtime.js';
 import { tidy } from './scope.js';
-import { fromTypedArray, full, ones, Tensor, tensor, zeros } from './tensor.js';
+import { fromTypedArray, full, ones, tensor, zeros } from './create.js';
+import { Tensor } from './tensor.js';
 
 let before: ReturnType<typeof memoryStats>;
 beforeEach(() => {

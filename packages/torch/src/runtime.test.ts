@@ -12,7 +12,7 @@ import {
   setNumThreads,
   setRngState,
 } from './runtime.js';
-import { rand, randn, zeros } from './tensor.js';
+import { rand, randn, zeros } from './create.js';
 
 const threads = numThreads();
 afterEach(() => {

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 
 import { memoryStats } from './runtime.js';
 import { keep, tidy } from './scope.js';
-import { ones, zeros, type Tensor } from './tensor.js';
+import { ones, zeros } from './create.js';
+import type { Tensor } from './tensor.js';
 
 describe('tidy', () => {
   it('disposes what its body made and returns what it returned', () => {

@@ -7,7 +7,8 @@ import { aten } from './operators.js';
 import { memoryStats } from './runtime.js';
 import { SafetensorsFile } from './safetensors.js';
 import { loadTensors, saveTensors } from './tensor-file.js';
-import { arange, tensor, zeros, type Dtype, type Tensor } from './tensor.js';
+import { arange, tensor, zeros } from './create.js';
+import type { Dtype, Tensor } from './tensor.js';
 
 let folder: string;
 let file: string;

@@ -4,7 +4,8 @@ import { TorchCheckpoint } from './checkpoint/torch-checkpoint.js';
 import { aten } from './operators.js';
 import { SafetensorsFile, writeSafetensors, type SafetensorsDtype, type SafetensorsSource } from './safetensors.js';
 import { noGrad } from './autograd.js';
-import { empty, type Dtype, type Tensor } from './tensor.js';
+import { empty } from './create.js';
+import type { Dtype, Tensor } from './tensor.js';
 
 const FORMAT_NAMES = {
   bool: 'BOOL',

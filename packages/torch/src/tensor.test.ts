@@ -14,13 +14,11 @@ import {
   rand,
   randn,
   stack,
-  Tensor,
   tensor,
   zeros,
-  type Dtype,
   type NestedNumbers,
-  type TypedArray,
-} from './tensor.js';
+} from './create.js';
+import { Tensor, type Dtype, type TypedArray } from './tensor.js';
 
 /** A test whose tensors end with it, and which leaves none behind. */
 function test(what: string, body: () => void): void {

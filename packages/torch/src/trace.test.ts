@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { memoryStats } from './runtime.js';
 import { aten } from './operators.js';
 import { tidy } from './scope.js';
-import { ones, randn, type Tensor } from './tensor.js';
+import { ones, randn } from './create.js';
+import type { Tensor } from './tensor.js';
 import { tensorsOf, trace } from './trace.js';
 
 describe('trace', () => {

@@ -8,7 +8,8 @@ import { Layer } from '../nn/module.js';
 import { aten } from '../operators.js';
 import { memoryStats, manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { randn, type Tensor } from '../tensor.js';
+import { randn } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import { compile } from './compile.js';
 
 /** What fusing must not confuse: a convolution read twice, a residual that is read again, a sum of one tensor with itself. */

@@ -2,7 +2,8 @@ import { grad } from '../autograd.js';
 import type { Schema, SchemaArgument } from '../native.js';
 import { aten, operator } from '../operators.js';
 import { tidy } from '../scope.js';
-import { empty, Tensor, type Dtype } from '../tensor.js';
+import { empty } from '../create.js';
+import { Tensor, type Dtype } from '../tensor.js';
 import { trustsItsArguments } from '../trusting.js';
 
 type Random = () => number;

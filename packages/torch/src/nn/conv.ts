@@ -1,7 +1,8 @@
 import { autocast } from '../autograd.js';
 import { aten } from '../operators.js';
 import { tidy } from '../scope.js';
-import { empty, type Tensor } from '../tensor.js';
+import { empty } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import { defaultUniform_ } from './init.js';
 import { Layer, parameter } from './module.js';
 

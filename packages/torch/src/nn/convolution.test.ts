@@ -4,7 +4,8 @@ import { grad } from '../autograd.js';
 import { aten } from '../operators.js';
 import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { randn, type Tensor } from '../tensor.js';
+import { randn } from '../create.js';
+import type { Tensor } from '../tensor.js';
 
 interface Case {
   input: readonly [number, number, number, number];

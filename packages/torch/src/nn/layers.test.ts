@@ -4,7 +4,8 @@ import { autocast, noGrad } from '../autograd.js';
 import { gradCheck } from '../grad-check.js';
 import { manualSeed, memoryStats } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { arange, rand, randn, tensor, type Tensor } from '../tensor.js';
+import { arange, rand, randn, tensor } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import {
   AvgPool2d,
   BatchNorm2d,

@@ -1,5 +1,6 @@
 import { aten } from '../operators.js';
-import { empty, type Tensor } from '../tensor.js';
+import { empty } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import { defaultUniform_ } from './init.js';
 import { Layer, parameter } from './module.js';
 

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { memoryStats } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { full, ones, rand, zeros, type Tensor } from '../tensor.js';
+import { full, ones, rand, zeros } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import { BatchNorm2d, Conv2d, GroupNorm, Layer, Linear, Module, ReLU, Sequential } from './index.js';
 
 let before: ReturnType<typeof memoryStats>;

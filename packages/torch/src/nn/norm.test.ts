@@ -5,7 +5,8 @@ import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
 import { manualSeed, memoryStats, numThreads, setNumThreads } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { ones, rand, randn, zeros, type Dtype, type Tensor } from '../tensor.js';
+import { ones, rand, randn, zeros } from '../create.js';
+import type { Dtype, Tensor } from '../tensor.js';
 import { BatchNorm2d, GroupNorm } from './norm.js';
 
 const batchNorm = operator('aaunet::batch_norm');

@@ -1,7 +1,8 @@
 import { noGrad } from '../autograd.js';
 import { aten, operator } from '../operators.js';
 import { tidy } from '../scope.js';
-import { full, ones, zeros, type Tensor } from '../tensor.js';
+import { full, ones, zeros } from '../create.js';
+import type { Tensor } from '../tensor.js';
 import { hasKernel } from './has-kernel.js';
 import { buffer, Layer, parameter } from './module.js';
 

@@ -5,7 +5,8 @@ import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
 import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
 import { tidy } from '../scope.js';
-import { ones, rand, randn, type Dtype, type Tensor } from '../tensor.js';
+import { ones, rand, randn } from '../create.js';
+import type { Dtype, Tensor } from '../tensor.js';
 import { imageMean, weighPixels, weighSplits } from './weigh.js';
 
 /** Largest difference as a part of the reference's largest value. */

@@ -1,7 +1,8 @@
 import { noGrad } from '../autograd.js';
 import { aten } from '../operators.js';
 import { keep } from '../scope.js';
-import { zeros, type Tensor } from '../tensor.js';
+import { zeros } from '../create.js';
+import type { Tensor } from '../tensor.js';
 
 export interface AdamWOptions {
   betas?: readonly [number, number];

@@ -1,7 +1,8 @@
 import { noGrad } from '../autograd.js';
 import { aten } from '../operators.js';
 import { keep, tidy } from '../scope.js';
-import { full, zeros, type Tensor } from '../tensor.js';
+import { full, zeros } from '../create.js';
+import type { Tensor } from '../tensor.js';
 
 /**
  * Keeps float16 gradients from underflowing: the loss is scaled up, gradients are scaled down again before the step, and

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { manualSeed, memoryStats } from '../runtime.js';
 import { keep, tidy } from '../scope.js';
-import { rand, tensor, zeros, type Dtype, type Tensor } from '../tensor.js';
+import { rand, tensor, zeros } from '../create.js';
+import type { Dtype, Tensor } from '../tensor.js';
 import { Conv2d, GroupNorm, parameter, ReLU, Sequential } from '../nn/index.js';
 import { AdamW, clipGradNorm, constant, cyclic, GradScaler } from './index.js';
 
