@@ -50,7 +50,7 @@ export type { PixelCodec } from './dicom/syntaxes.js';
 export { FINDING_CODES } from './dicom/finding-codes.js';
 export type { FindingCodes } from './dicom/finding-codes.js';
 export { writeDicomSegmentation, writeFractionalSegmentation } from './dicom/segmentation-write.js';
-export type { DicomResult, ResultMaker, ResultSource } from './dicom/segmentation-write.js';
+export type { DicomResult, ResultMaker, ResultSource } from './dicom/result.js';
 export { readSourceHeader } from './dicom/source-header.js';
 export type { SourceHeader } from './dicom/source-header.js';
 export { COMPREHENSIVE_3D_SR_STORAGE, writeStructuredReport } from './dicom/structured-report.js';

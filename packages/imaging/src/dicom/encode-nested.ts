@@ -10,10 +10,13 @@ export type NestedAttribute =
   | { readonly tag: number; readonly vr: 'AT'; readonly value: number }
   | { readonly tag: number; readonly vr: 'ST' | 'LT' | 'UT'; readonly value: string };
 
+/** Concepts that no scheme of DICOM's has; its codes are listed in docs/reference/dicom-results.md. */
+export const PRIVATE_SCHEME = '99AAUNET';
+
 /** A concept of a coding scheme, such as (50960005, SCT, "Hemorrhage"). */
 export interface Code {
   readonly value: string;
-  readonly scheme: 'SCT' | 'DCM' | 'UCUM' | 'RFC5646';
+  readonly scheme: 'SCT' | 'DCM' | 'UCUM' | 'RFC5646' | typeof PRIVATE_SCHEME;
   readonly meaning: string;
 }
 

@@ -6,12 +6,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { affineFromColumns, sliceExtents, type Vector3 } from '../affine.js';
-import { LABELS } from '../labels.js';
+import { labelByName, LABELS } from '../labels.js';
 import { labelVolumesMl } from '../measure.js';
 import type { Volume } from '../volume.js';
+import { enhancedFile } from './compressed-fixture.js';
 import { parseDicom } from './parse.js';
 import { readDicomSeries } from './read.js';
-import { writeDicomSegmentation, writeFractionalSegmentation, type ResultSource } from './segmentation-write.js';
+import type { ResultSource } from './result.js';
+import { placeSegmentation, readDicomSegmentation } from './segmentation-read.js';
+import { writeDicomSegmentation, writeFractionalSegmentation } from './segmentation-write.js';
 import { readSourceHeader } from './source-header.js';
 import { writeStructuredReport } from './structured-report.js';
 import { TAG } from './tags.js';
@@ -46,6 +49,13 @@ async function sourceOf(
   const files = writeDicomSeries(scan, { seed: 'segmentation test' });
   const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
   return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+}
+
+/** The frames of one file, which stores them in no order. */
+async function enhancedSource(): ReturnType<typeof sourceOf> {
+  const bytes = enhancedFile([10, 0, 5, 15]);
+  const { volume, series } = await readDicomSeries([{ name: 'enhanced', bytes }]);
+  return { source: { series, header: readSourceHeader(bytes) }, volume };
 }
 
 /** Labels of sizes that are no multiples of eight, so that frames begin within bytes. */
@@ -117,11 +127,54 @@ describe('writeDicomSegmentation', () => {
   });
 });
 
+describe('a result of an enhanced multi-frame source', () => {
+  it('names the frame that each of its own frames was made from', async () => {
+    const { source, volume } = await enhancedSource();
+    const labels = { ...volume, data: new Uint8Array(volume.data.length) };
+    const plane = volume.rows * volume.columns;
+    labels.data.fill(2, plane, 2 * plane);
+    labels.data.fill(7, 3 * plane);
+    const { dataset } = parseDicom(writeDicomSegmentation(labels, source, MAKER).bytes);
+    const references = dataset.items(TAG.perFrameFunctionalGroups).map((groups) => {
+      const image = groups.items(0x00089124)[0]!.items(0x00082112)[0]!;
+      return [image.text(0x00081155), image.decimal(0x00081160)];
+    });
+    // Frames of the file lie at 10, 0, 5 and 15 mm: the second slice is its third frame, the last its fourth.
+    expect(references).toEqual([
+      [source.series.slices[0]!.sopInstanceUid, 3],
+      [source.series.slices[0]!.sopInstanceUid, 4],
+    ]);
+    expect(dataset.items(0x00081115)[0]!.items(0x0008114a)).toHaveLength(1);
+  });
+
+  it('of single-frame slices names no frame', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
+    const [image] = dataset.items(TAG.perFrameFunctionalGroups)[0]!.items(0x00089124)[0]!.items(0x00082112);
+    expect(image!.text(0x00081160)).toBeUndefined();
+  });
+});
+
+describe('a report', () => {
+  it('speaks of the segments by the unique identifiers that the segmentation gives them', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
+    const tracked = parseDicom(segmentation.bytes)
+      .dataset.items(0x00620002)
+      .map((segment) => segment.text(0x00620021));
+    const report = writeStructuredReport([{ name: 'EDH', volumeMl: 1 }], source, segmentation, MAKER);
+    const [measurements] = parseDicom(report.bytes).dataset.items(0x0040a730).slice(-1);
+    const items = measurements!.items(0x0040a730)[0]!.items(0x0040a730);
+    expect(items.map((item) => item.text(0x0040a124))).toContain(tracked[3]);
+    expect(new Set(tracked).size).toBe(7);
+  });
+});
+
 function hasTool(name: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
 }
 
-const missing = ['dciodvfy', 'dcmdump', 'dsr2html'].filter((name) => !hasTool(name));
+const missing = ['dciodvfy', 'dcmdump', 'dcm2json', 'dsrdump', 'dsr2html'].filter((name) => !hasTool(name));
 if (missing.length > 0) {
   console.warn(
     `SKIPPED: DICOM objects were not validated, for ${missing.join(', ')} is missing: install dicom3tools, dcmtk.`,
@@ -137,31 +190,64 @@ describe.skipIf(missing.length > 0)('segmentations and reports before independen
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** The validator's errors about an object, which dcmtk must be able to read as well. */
+  /** What dciodvfy and dcmtk call wrong with an object. */
   function errorsOf(name: string, bytes: Uint8Array): string[] {
     const path = join(folder, name);
     writeFileSync(path, bytes);
-    execFileSync('dcmdump', ['-q', path]);
-    const { stdout, stderr } = spawnSync('dciodvfy', [path], { encoding: 'utf8' });
-    return `${stdout}${stderr}`.split('\n').filter((line) => line.startsWith('Error'));
+    const tools = [['dciodvfy'], ['dcmdump', '-q'], ['dcm2json'], ...(name.includes('report') ? [['dsrdump']] : [])];
+    return tools.flatMap(([tool, ...flags]) => {
+      const { stdout, stderr, status } = spawnSync(tool!, [...flags, path], { encoding: 'utf8' });
+      const lines = tool === 'dciodvfy' ? `${stdout}${stderr}` : stderr;
+      const errors = lines.split('\n').filter((line) => /^(Error|E:|F:|W:)/.test(line));
+      // dciodvfy ends with 1 wherever it has something to say.
+      return tool !== 'dciodvfy' && status !== 0 ? [`${tool} ended with ${status}`, ...errors] : errors;
+    });
   }
 
-  it.each([
-    ['even', EVEN, 0],
-    ['uneven', UNEVEN, 0.3],
-  ])('have no errors for %s slices', async (name, heights, lean) => {
-    const { source, volume } = await sourceOf(heights, lean);
+  it.each<[string, () => ReturnType<typeof sourceOf>]>([
+    ['even', () => sourceOf(EVEN)],
+    ['tilted', () => sourceOf(EVEN, Math.tan((18.5 * Math.PI) / 180))],
+    ['uneven', () => sourceOf(UNEVEN)],
+    ['uneven and tilted', () => sourceOf(UNEVEN, 0.3)],
+    ['multi-frame', () => enhancedSource()],
+  ])('have no errors for %s slices and give our reader every voxel back', async (kind, sourceOfKind) => {
+    const name = kind.replaceAll(' ', '-');
+    const { source, volume } = await sourceOfKind();
     const labels = labelsOf(volume);
-    const segmentation = writeDicomSegmentation(labels, source, MAKER);
-    expect(errorsOf(`${name}.dcm`, segmentation.bytes)).toEqual([]);
     const empty = { ...labels, data: new Uint8Array(labels.data.length) };
-    expect(errorsOf(`${name}-empty.dcm`, writeDicomSegmentation(empty, source, MAKER).bytes)).toEqual([]);
-    const fractions = LABELS.map(() => labels);
-    expect(errorsOf(`${name}-f.dcm`, writeFractionalSegmentation(fractions, source, MAKER).bytes)).toEqual([]);
+    const segmentation = writeDicomSegmentation(labels, source, MAKER);
+    // Certain where the label is: the reader counts a half and more as inside.
+    const fractions = (of: Volume<Uint8Array>): Volume<Uint8Array>[] =>
+      LABELS.map(({ id }) => ({ ...of, data: of.data.map((label) => (label === id ? 255 : 100)) }));
+    for (const [file, bytes, wanted] of [
+      [`${name}.dcm`, segmentation.bytes, labels],
+      [`${name}-empty.dcm`, writeDicomSegmentation(empty, source, MAKER).bytes, empty],
+      [`${name}-fractional.dcm`, writeFractionalSegmentation(fractions(labels), source, MAKER).bytes, labels],
+      [`${name}-unlikely.dcm`, writeFractionalSegmentation(fractions(empty), source, MAKER).bytes, empty],
+      [
+        `${name}-impossible.dcm`,
+        writeFractionalSegmentation(
+          LABELS.map(() => empty),
+          source,
+          MAKER,
+        ).bytes,
+        empty,
+      ],
+    ] as const) {
+      expect(errorsOf(file, bytes)).toEqual([]);
+      const segments = readDicomSegmentation(bytes);
+      expect(segments.segments.map(({ label }) => label)).toEqual(LABELS.map(({ name: type }) => type));
+      const placed = placeSegmentation(segments, volume, ({ label }) => labelByName(label).id, 9);
+      expect([placed.labels.data, placed.overlaps]).toEqual([wanted.data, 0]);
+    }
+
     const volumesMl = labelVolumesMl(labels);
     const volumes = LABELS.map(({ id, name: type }) => ({ name: type, volumeMl: volumesMl[id]! }));
     const report = writeStructuredReport(volumes, source, segmentation, MAKER);
     expect(errorsOf(`${name}-report.dcm`, report.bytes)).toEqual([]);
+    expect(errorsOf(`${name}-report-none.dcm`, writeStructuredReport([], source, segmentation, MAKER).bytes)).toEqual(
+      [],
+    );
     const html = execFileSync('dsr2html', [join(folder, `${name}-report.dcm`)], { encoding: 'utf8' });
     expect(html).toContain('Imaging Measurement Report');
     expect(html).toContain('Intracranial subdural space');

@@ -4,83 +4,18 @@ import { sha256, toHex } from '../sha256.js';
 import type { Volume } from '../volume.js';
 import { codeSequence, encodeDicomFile, type NestedAttribute } from './encode-nested.js';
 import { FINDING_CODES } from './finding-codes.js';
-import type { DicomSeries } from './series.js';
-import type { SourceHeader } from './source-header.js';
+import {
+  commonAttributes,
+  frameOfReference,
+  sourceInstance,
+  sourceReferences,
+  trackingUid,
+  type DicomResult,
+  type ResultMaker,
+  type ResultSource,
+} from './result.js';
 import { SEGMENTATION_STORAGE } from './tags.js';
 import { uidFromSeed } from './uid.js';
-
-/** What made a result, as DICOM's equipment and algorithm attributes say it. ASCII. */
-export interface ResultMaker {
-  /** Network, such as "rsu-sc". */
-  readonly algorithm: string;
-  /** Program and version, such as "aaunet 0.1.0". */
-  readonly software: string;
-  /** Identifies the weights: their SHA-256, or any other name of them. */
-  readonly weights: string;
-  /** Said wherever there is room for it, such as "research use only". */
-  readonly notice: string;
-  /** When it was made; now where absent. */
-  readonly when?: Date;
-}
-
-/** The series that a result belongs to, with the header of one of its slices. */
-export interface ResultSource {
-  readonly series: Pick<
-    DicomSeries,
-    | 'uid'
-    | 'studyUid'
-    | 'frameOfReferenceUid'
-    | 'slices'
-    | 'rows'
-    | 'columns'
-    | 'rowSpacing'
-    | 'columnSpacing'
-    | 'orientation'
-    | 'positions'
-    | 'extents'
-    | 'tiltDegrees'
-    | 'stepMm'
-  >;
-  readonly header: SourceHeader;
-}
-
-/** A written object and the UIDs by which others refer to it. */
-export interface DicomResult {
-  readonly bytes: Uint8Array;
-  readonly sopClassUid: string;
-  readonly sopInstanceUid: string;
-  readonly seriesUid: string;
-}
-
-/** The result's own DICOM date and time. */
-function dicomTime(when: Date = new Date()): { date: string; time: string } {
-  const [date, time] = when.toISOString().split('T') as [string, string];
-  return { date: date.replaceAll('-', ''), time: time.slice(0, 8).replaceAll(':', '') };
-}
-
-/** Attributes that every result shares: patient, study, equipment. */
-export function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
-  const { date, time } = dicomTime(maker.when);
-  return [
-    ...header.carried,
-    { tag: 0x00080012, vr: 'DA', value: date },
-    { tag: 0x00080013, vr: 'TM', value: time },
-    { tag: 0x00080021, vr: 'DA', value: date },
-    { tag: 0x00080031, vr: 'TM', value: time },
-    { tag: 0x00080023, vr: 'DA', value: date },
-    { tag: 0x00080033, vr: 'TM', value: time },
-    { tag: 0x00080070, vr: 'LO', value: 'aaunet' },
-    { tag: 0x00081090, vr: 'LO', value: maker.algorithm.slice(0, 64) },
-    { tag: 0x00181000, vr: 'LO', value: maker.weights.slice(0, 64) },
-    { tag: 0x00181020, vr: 'LO', value: maker.software.slice(0, 64) },
-    { tag: 0x0020000d, vr: 'UI', value: series.studyUid },
-  ];
-}
-
-/** The frame of reference of a series; one of its own where the source does not name any. */
-export function frameOfReference({ series }: ResultSource): string {
-  return series.frameOfReferenceUid ?? uidFromSeed(`${series.uid}/frame of reference`);
-}
 
 /** Bits and frames of a segmentation. */
 interface Frames {
@@ -221,7 +156,7 @@ function encode(
     { tag: 0x00280103, vr: 'US', value: 0 },
     ...header.lossy,
     { tag: 0x00620001, vr: 'CS', value: kind },
-    segments(maker, seed),
+    segments(maker, sopInstanceUid),
     ...(kind === 'FRACTIONAL'
       ? ([
           { tag: 0x0062000e, vr: 'US', value: 255 },
@@ -236,35 +171,6 @@ function encode(
     { tag: 0x7fe00010, vr: 'OB', value: pixels },
   ];
   return { bytes: encodeDicomFile(attributes), sopClassUid: SEGMENTATION_STORAGE, sopInstanceUid, seriesUid };
-}
-
-/** Which series and slices the result was made from. */
-function sourceReferences({ series, header }: ResultSource): NestedAttribute {
-  return {
-    tag: 0x00081115,
-    vr: 'SQ',
-    items: [
-      [
-        {
-          tag: 0x0008114a,
-          vr: 'SQ',
-          items: sourceInstances(series.slices, header),
-        },
-        { tag: 0x0020000e, vr: 'UI', value: series.uid },
-      ],
-    ],
-  };
-}
-
-/** References to the source's files, each once. */
-export function sourceInstances(
-  slices: readonly { readonly sopInstanceUid: string }[],
-  { sopClassUid }: SourceHeader,
-): NestedAttribute[][] {
-  return [...new Set(slices.map(({ sopInstanceUid }) => sopInstanceUid))].map((uid) => [
-    { tag: 0x00081150, vr: 'UI', value: sopClassUid },
-    { tag: 0x00081155, vr: 'UI', value: uid },
-  ]);
 }
 
 /** Frames are ordered by segment, then by place. */
@@ -289,7 +195,7 @@ function dimensions(seed: string): NestedAttribute[] {
   ];
 }
 
-function segments(maker: ResultMaker, seed: string): NestedAttribute {
+function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
   return {
     tag: 0x00620002,
     vr: 'SQ',
@@ -317,15 +223,10 @@ function segments(maker: ResultMaker, seed: string): NestedAttribute {
           ],
         },
         { tag: 0x00620020, vr: 'UT', value: name },
-        { tag: 0x00620021, vr: 'UI', value: trackingUid(seed, id) },
+        { tag: 0x00620021, vr: 'UI', value: trackingUid(sopInstanceUid, id) },
       ];
     }),
   };
-}
-
-/** By which reports say that they speak of a segment of this very object. */
-function trackingUid(seed: string, segment: number): string {
-  return uidFromSeed(`${seed}/segment ${segment}`);
 }
 
 function measures({ series }: ResultSource, thickness: number, spacing?: number): NestedAttribute {
@@ -357,8 +258,11 @@ function frameGroups(
   source: ResultSource,
 ): NestedAttribute[] {
   const { positions, slices, extents } = source.series;
+  const { sopInstanceUid, frame } = slices[slice]!;
+  const isMultiFrame = slices.filter((other) => other.sopInstanceUid === sopInstanceUid).length > 1;
   const origin: NestedAttribute[] = [
-    ...sourceInstances([slices[slice]!], source.header)[0]!,
+    ...sourceInstance(sopInstanceUid, source.header),
+    ...(isMultiFrame ? [{ tag: 0x00081160, vr: 'IS', value: frame + 1 } as const] : []),
     codeSequence(0x0040a170, {
       value: '121322',
       scheme: 'DCM',

@@ -5,10 +5,11 @@ import { FINDING_CODES } from './finding-codes.js';
 import {
   commonAttributes,
   sourceInstances,
+  trackingUid,
   type DicomResult,
   type ResultMaker,
   type ResultSource,
-} from './segmentation-write.js';
+} from './result.js';
 import { uidFromSeed } from './uid.js';
 
 export const COMPREHENSIVE_3D_SR_STORAGE = '1.2.840.10008.5.1.4.1.1.88.34';
@@ -66,7 +67,8 @@ function container(template: string | undefined, children: readonly NestedAttrib
             ],
           },
         ] as const)),
-    { tag: 0x0040a730, vr: 'SQ', items: children },
+    // An empty sequence would be an error: a report of a network that assesses nothing has no measurements.
+    ...(children.length === 0 ? [] : [{ tag: 0x0040a730, vr: 'SQ', items: children } as const]),
   ];
 }
 
@@ -75,7 +77,6 @@ function measurementGroup(
   { name, volumeMl }: ReportedVolume,
   { series }: ResultSource,
   segmentation: DicomResult,
-  seed: string,
 ): NestedAttribute[] {
   const { id } = labelByName(name);
   const { type, region, modifier } = FINDING_CODES[name];
@@ -95,7 +96,7 @@ function measurementGroup(
   };
   const finding = code('CONTAINS', dcm('121071', 'Finding'), type);
   if (modifier) {
-    const course = code('HAS CONCEPT MOD', sct('288524001', 'Courses'), modifier);
+    const course = code('HAS CONCEPT MOD', sct('263502005', 'Clinical course'), modifier);
     finding.push({ tag: 0x0040a730, vr: 'SQ', items: [course] });
   }
   return item(
@@ -104,7 +105,7 @@ function measurementGroup(
     dcm('125007', 'Measurement Group'),
     ...container('1411', [
       text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), name),
-      uid('HAS OBS CONTEXT', dcm('112040', 'Tracking Unique Identifier'), uidFromSeed(`${seed}/${name}`)),
+      uid('HAS OBS CONTEXT', dcm('112040', 'Tracking Unique Identifier'), trackingUid(segmentation.sopInstanceUid, id)),
       finding,
       code('CONTAINS', sct('363698007', 'Finding Site'), region),
       item('CONTAINS', 'IMAGE', dcm('121191', 'Referenced Segment'), {
@@ -122,6 +123,15 @@ function measurementGroup(
       item('CONTAINS', 'NUM', sct('118565006', 'Volume'), measured),
     ]),
   );
+}
+
+/** The source's images: TID 1600, by which viewers know over what to show the report. */
+function imageLibrary({ series, header }: ResultSource): NestedAttribute[] {
+  const images = sourceInstances(series.slices, header).map((instance) =>
+    item('CONTAINS', 'IMAGE', undefined, { tag: 0x00081199, vr: 'SQ', items: [instance] }),
+  );
+  const group = item('CONTAINS', 'CONTAINER', dcm('126200', 'Image Library Group'), ...container(undefined, images));
+  return item('CONTAINS', 'CONTAINER', dcm('111028', 'Image Library'), ...container('1600', [group]));
 }
 
 /**
@@ -150,13 +160,14 @@ export function writeStructuredReport(
     text('HAS OBS CONTEXT', dcm('121015', 'Device Observer Model Name'), maker.algorithm),
     code('HAS CONCEPT MOD', dcm('121058', 'Procedure reported'), sct('77477000', 'Computed Tomography')),
     text('CONTAINS', dcm('121106', 'Comment'), maker.notice),
+    imageLibrary(source),
     item(
       'CONTAINS',
       'CONTAINER',
       dcm('126010', 'Imaging Measurements'),
       ...container(
         undefined,
-        volumes.map((volume) => measurementGroup(volume, source, segmentation, seed)),
+        volumes.map((volume) => measurementGroup(volume, source, segmentation)),
       ),
     ),
   ]);
