@@ -1,21 +1,13 @@
 import { createHash } from 'node:crypto';
 import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  CLASS_COUNT,
-  type SquareFit,
-  SquarePlane,
-  type Volume,
-  toCanonical,
-  toHuVolume,
-  toLabelVolume,
-} from '@aaunet/imaging';
-import { readNiftiFile } from '@aaunet/imaging/node';
+import { CLASS_COUNT, type SquareFit, SquarePlane, type Volume } from '@aaunet/imaging';
 import { z } from 'zod';
 import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
 import { readJson } from '../schema-errors.js';
-import type { Dataset, DatasetCase } from './dataset.js';
+import type { Dataset } from './dataset.js';
 import { HandlePool } from './handle-pool.js';
+import { labelCount, readCase } from './read-case.js';
 
 /** Changes when the preprocessing does, so that older caches are not used. */
 const CACHE_FORMAT = 'aaunet-cache-2';
@@ -95,11 +87,6 @@ async function cacheFolder(dataset: Dataset, { size, fit = 'pad', fallback }: Sl
   return join(fallback, key);
 }
 
-/** Labels that the data set's label maps may hold, background and (last) unknown type included. */
-function labelCount({ hasUnknown }: Dataset): number {
-  return hasUnknown ? CLASS_COUNT + 1 : CLASS_COUNT;
-}
-
 function countLabels(labels: Uint8Array, slices: number, classes: number): number[][] {
   const sliceSize = labels.length / slices;
   return Array.from({ length: slices }, (_, k) => {
@@ -111,21 +98,6 @@ function countLabels(labels: Uint8Array, slices: number, classes: number): numbe
 
 function bytesOf({ data }: Volume): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-/** A case in canonical orientation at its own size. @throws Error that names the case if image and label map do not fit together. */
-async function readCase(
-  entry: DatasetCase,
-  classes: number,
-): Promise<{ image: Volume<Int16Array>; labels: Volume<Uint8Array> }> {
-  const image = toCanonical(toHuVolume((await readNiftiFile(entry.image)).volume)).volume;
-  const labels = toCanonical(toLabelVolume((await readNiftiFile(entry.label)).volume, classes)).volume;
-  for (const axis of ['slices', 'rows', 'columns'] as const) {
-    if (image[axis] !== labels[axis]) {
-      throw new Error(`Expected ${entry.label} to have ${image[axis]} ${axis} like its image, found ${labels[axis]}.`);
-    }
-  }
-  return { image, labels };
 }
 
 /** Counts of a case whose files are already there (an interrupted run left them), else undefined. */

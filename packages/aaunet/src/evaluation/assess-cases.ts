@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-import { CLASS_COUNT, type LabelName } from '@aaunet/imaging';
+import { CLASS_COUNT, SquarePlane, type LabelName } from '@aaunet/imaging';
 import { tidy } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
@@ -8,21 +8,21 @@ import { unmarkedTypes, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { inBatches } from '../datasets/batches.js';
 import { loadBatches } from '../datasets/loader.js';
+import { labelCount, readCase } from '../datasets/read-case.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
 import { segmentProbabilities } from '../inference/segment.js';
 import { assess, type Assessment } from '../metrics/assessment.js';
-import { CalibrationAccumulator } from '../metrics/calibration.js';
+import { CalibrationAccumulator, NEGLIGIBLE } from '../metrics/calibration.js';
 import { recordCase, type CaseRecord } from '../metrics/case-record.js';
 import { DiceAccumulator, type EmptyConvention, type SegmentationScores } from '../metrics/dice.js';
 import { confuseLesions, emptyConfusion } from '../metrics/lesion-confusion.js';
 import type { MissedConvention } from '../metrics/surface.js';
 import type { TrainConfig } from '../training/config.js';
-import { caseGeometry } from './case-geometry.js';
 import { keepCasePicture, type CasePicture } from './case-picture.js';
 import { leaveOutUnknown } from './score.js';
 
 export interface AssessOptions {
-  readonly config: Pick<TrainConfig, 'batch' | 'window' | 'device' | 'precision'>;
+  readonly config: Pick<TrainConfig, 'batch' | 'fit' | 'window' | 'device' | 'precision'>;
   readonly dataset: Dataset;
   readonly empty: EmptyConvention;
   readonly missed: MissedConvention;
@@ -38,9 +38,6 @@ export interface AssessedCases {
   /** Time that the network took, without the metrics. */
   readonly seconds: number;
 }
-
-/** Below this a probability says no more than "no": such pixels would drown a type's calibration in background. */
-const NEGLIGIBLE = 0.01;
 
 /** How far probabilities can be believed, over everything added. */
 class SplitCalibration {
@@ -80,12 +77,10 @@ class SplitCalibration {
   }
 }
 
-/** Slices of the case that is being collected. */
+/** What the network says of the case that is being collected, at its own size. */
 interface OpenCase {
   readonly name: string;
-  readonly truth: Uint8Array[];
   readonly predicted: Uint8Array[];
-  readonly hu: Int16Array[];
   readonly probabilities: Float32Array[];
 }
 
@@ -98,8 +93,9 @@ function joined(slices: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Segments every slice of the cases with a network in inference mode and measures every case by every metric, at the cache's
- * size. Memory: one case, and of each case the slices that its picture shows.
+ * Segments every slice of the cases with a network in inference mode and measures every case by every metric against its files'
+ * own voxels, as whoever uses a prediction gets it. Calibration compares the network's own pixels. Memory: one case, and of
+ * each case the slices that its picture shows.
  */
 export async function assessCases(
   network: Layer,
@@ -123,37 +119,36 @@ export async function assessCases(
   let done = 0;
   let seconds = 0;
 
-  const close = async ({ name, ...collected }: OpenCase): Promise<void> => {
+  const close = async ({ name, predicted: answered, probabilities }: OpenCase): Promise<void> => {
     const entry = dataset.cases.find((candidate) => candidate.name === name)!;
-    const geometry = await caseGeometry(entry, cache.size);
-    const [truth, predicted] = [joined(collected.truth), joined(collected.predicted)];
-    const { probabilities } = collected;
+    const { image, labels } = await readCase(entry, labelCount(dataset));
+    const { data: truth, ...geometry } = labels;
+    const { data: predicted } = new SquarePlane(image, cache.size, config.fit).sourceLabelMap(joined(answered));
+    leaveOutUnknown(truth, predicted);
+    const plane = geometry.rows * geometry.columns;
+    for (let start = 0; start < truth.length; start += plane) {
+      dice.addSlice(name, truth.subarray(start, start + plane), predicted.subarray(start, start + plane));
+    }
     const result = { case: name, patient: entry.patient, geometry, truth, predicted, probabilities };
     records.push(recordCase(result, { annotated, empty, missed }));
     confuseLesions(truth, predicted, geometry, lesionConfusion);
-    pictures.push(keepCasePicture(name, geometry, collected));
+    pictures.push(keepCasePicture(name, geometry, { hu: image.data, truth, predicted }));
   };
 
   for await (using batch of loadBatches(cache, inBatches(slices, config.batch))) {
     options.signal?.throwIfAborted();
     const truth = batch.labels.data('uint8');
-    const hu = batch.hu.data('int16');
     const started = performance.now();
     const probabilities = tidy(() => segmentProbabilities(network, batch.hu, settings).data('float32').slice());
     seconds += (performance.now() - started) / 1000;
     for (const [i, slice] of batch.slices.entries()) {
       if (open?.name !== slice.case) {
         if (open) await close(open);
-        open = { name: slice.case, truth: [], predicted: [], hu: [], probabilities: [] };
+        open = { name: slice.case, predicted: [], probabilities: [] };
       }
-      const truthOfSlice = truth.slice(i * pixels, (i + 1) * pixels);
       const ofSlice = probabilities.subarray(i * CLASS_COUNT * pixels, (i + 1) * CLASS_COUNT * pixels);
-      const { labels, largest } = calibration.add(ofSlice, truthOfSlice);
-      leaveOutUnknown(truthOfSlice, labels);
-      dice.addSlice(slice.case, truthOfSlice, labels);
-      open.truth.push(truthOfSlice);
+      const { labels, largest } = calibration.add(ofSlice, truth.subarray(i * pixels, (i + 1) * pixels));
       open.predicted.push(labels);
-      open.hu.push(hu.slice((3 * i + 1) * pixels, (3 * i + 2) * pixels));
       open.probabilities.push(largest);
     }
     done += batch.slices.length;

@@ -15,46 +15,33 @@ export interface CasePicture {
   readonly packed: { readonly hu: Uint8Array; readonly truth: Uint8Array; readonly predicted: Uint8Array };
 }
 
-/** A case's slices, unpacked. */
+/** HU, truth and prediction of slices, row-major. */
 export interface PictureSlices {
   readonly hu: Int16Array;
   readonly truth: Uint8Array;
   readonly predicted: Uint8Array;
 }
 
-function lesionPixels(truth: Uint8Array, predicted: Uint8Array): number {
-  let count = 0;
-  for (let pixel = 0; pixel < truth.length; pixel++) if (truth[pixel] !== 0 || predicted[pixel] !== 0) count++;
-  return count;
-}
-
-/** Keeps the slices of a case in which truth and prediction together mark most. */
+/** Keeps the slices of a case (row-major slices x rows x columns) in which truth and prediction together mark most. */
 export function keepCasePicture(
   name: string,
   geometry: Geometry,
-  {
-    hu,
-    truth,
-    predicted,
-  }: {
-    readonly hu: readonly Int16Array[];
-    readonly truth: readonly Uint8Array[];
-    readonly predicted: readonly Uint8Array[];
-  },
+  { hu, truth, predicted }: PictureSlices,
 ): CasePicture {
-  const slices = truth
-    .map((_, slice) => ({ slice, marked: lesionPixels(truth[slice]!, predicted[slice]!) }))
-    .sort((a, b) => b.marked - a.marked)
+  const plane = geometry.rows * geometry.columns;
+  const marked = new Float64Array(geometry.slices);
+  for (let voxel = 0; voxel < truth.length; voxel++) {
+    if (truth[voxel] !== 0 || predicted[voxel] !== 0) marked[Math.floor(voxel / plane)]!++;
+  }
+  const slices = [...marked.keys()]
+    .sort((a, b) => marked[b]! - marked[a]!)
     .slice(0, SHOWN)
-    .map(({ slice }) => slice)
     .sort((a, b) => a - b);
-  const pack = (parts: readonly (Int16Array | Uint8Array)[]): Uint8Array =>
-    deflateSync(
-      Buffer.concat(
-        slices.map((slice) => Buffer.from(parts[slice]!.buffer, parts[slice]!.byteOffset, parts[slice]!.byteLength)),
-      ),
-      { level: 1 },
-    );
+  const pack = (voxels: Int16Array | Uint8Array): Uint8Array => {
+    const parts = slices.map((slice) => voxels.subarray(slice * plane, (slice + 1) * plane));
+    const bytes = parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));
+    return deflateSync(Buffer.concat(bytes), { level: 1 });
+  };
   return { case: name, geometry, slices, packed: { hu: pack(hu), truth: pack(truth), predicted: pack(predicted) } };
 }
 

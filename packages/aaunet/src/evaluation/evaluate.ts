@@ -46,7 +46,7 @@ export function loadRunNetwork(run: string, config: TrainConfig): Layer {
   });
 }
 
-/** Scores a run's best checkpoint on a part of its split at the network's size and writes RUN/evaluation.json and evaluation.html. */
+/** Scores a run's best checkpoint on a part of its split against the files' own voxels and writes RUN/evaluation.json and evaluation.html. */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
   const config = await readRunConfig(run);
@@ -72,7 +72,8 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
       data: dataset.name,
       split,
       synthetic: dataset.synthetic,
-      size: config.size,
+      size: 'source' as const,
+      inputSize: config.size,
       secondsPerImage: scores.sliceCount > 0 ? seconds / scores.sliceCount : null,
       patients: Object.fromEntries(dataset.cases.map(({ name, patient }) => [name, patient])),
     };

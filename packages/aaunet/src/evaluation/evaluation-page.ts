@@ -110,7 +110,7 @@ function legend(): string {
 
 /** evaluation.html: every figure of evaluation.json with its interval, plots, and cases as pictures; asks for nothing outside. */
 export function renderEvaluationPage(evaluation: Evaluation, pictures: readonly CasePicture[]): string {
-  const { assessment, model, data, split, checkpoint, caseCount, sliceCount, size, synthetic } = evaluation;
+  const { assessment, model, data, split, checkpoint, caseCount, sliceCount, size, inputSize, synthetic } = evaluation;
   if (!assessment)
     throw new Error('Expected an evaluation with an assessment, found one without: evaluate the run again.');
   const { intervals, conventions } = assessment;
@@ -122,7 +122,7 @@ export function renderEvaluationPage(evaluation: Evaluation, pictures: readonly 
   return htmlPage(
     `Evaluation of ${model} on ${data}`,
     `<h1>${escapeHtml(model)} on ${escapeHtml(data)}</h1>
-<p>${caseCount} cases of ${intervals.patients} patients, ${sliceCount} slices of ${size} x ${size} pixels; ${split} part, ${escapeHtml(checkpoint)} checkpoint, ${escapeHtml(evaluation.software)}.</p>
+<p>${caseCount} cases of ${intervals.patients} patients, ${sliceCount} slices, ${size === 'source' ? "scored in the files' own voxels" : `scored at ${size} x ${size} pixels`}${inputSize === undefined ? '' : ` (network input ${inputSize} x ${inputSize})`}; ${split} part, ${escapeHtml(checkpoint)} checkpoint, ${escapeHtml(evaluation.software)}.</p>
 ${synthetic ? '<p class="notice">Synthetic data: these scores say nothing about patients.</p>' : ''}
 <p class="notice">Research use only: not a medical device.</p>
 <p class="quiet">Below each figure: ${Math.round(intervals.level * 100)} % intervals (${intervals.method}, ${intervals.resamples} resamples, seed ${intervals.seed}); n, the number of items. Both empty: ${conventions.bothEmpty === 'one' ? 'counts as 1' : 'no score'}. HD95 with one empty: ${conventions.oneEmptyHd95 === 'nan' ? 'no value' : "the scan's diagonal"}.</p>

@@ -1,8 +1,7 @@
-import { SquarePlane, stackThree, toCanonical, toHuVolume, toLabelVolume, windowToInput } from '@aaunet/imaging';
-import type { Volume } from '@aaunet/imaging';
-import { readNiftiFile } from '@aaunet/imaging/node';
+import { SquarePlane, stackThree, toCanonical, windowToInput, type Volume } from '@aaunet/imaging';
 
 import { readDataset } from '../datasets/dataset.js';
+import { labelCount, readCase, type LabelledScan } from '../datasets/read-case.js';
 import { generatePhantom } from '../phantom/phantom.js';
 import type { ModelFile } from '../training/model-file.js';
 import { readRunConfig } from '../training/run-folder.js';
@@ -18,20 +17,13 @@ const CASES = 2;
 /** The largest size at which phantoms are computed; others are resized. */
 const PHANTOM_SIZE = 512;
 
-interface LabelledScan {
-  readonly scan: Volume<Int16Array>;
-  readonly labels: Volume<Uint8Array>;
-}
-
 async function readTrainingScans(run: string): Promise<LabelledScan[]> {
   const { data } = await readRunConfig(run);
-  const { cases } = await readDataset(data);
-  const step = Math.max(1, Math.floor(cases.length / CASES));
+  const dataset = await readDataset(data);
+  const step = Math.max(1, Math.floor(dataset.cases.length / CASES));
   const scans: LabelledScan[] = [];
-  for (const { image, label } of cases.filter((_, index) => index % step === 0).slice(0, CASES)) {
-    const scan = toCanonical(toHuVolume((await readNiftiFile(image)).volume)).volume;
-    const labels = toCanonical(toLabelVolume((await readNiftiFile(label)).volume)).volume;
-    scans.push({ scan, labels });
+  for (const entry of dataset.cases.filter((_, index) => index % step === 0).slice(0, CASES)) {
+    scans.push(await readCase(entry, labelCount(dataset)));
   }
   return scans;
 }
@@ -39,7 +31,7 @@ async function readTrainingScans(run: string): Promise<LabelledScan[]> {
 function phantomScans({ size }: ModelFile): LabelledScan[] {
   return Array.from({ length: CASES }, (_, seed) => {
     const { image, labels } = generatePhantom({ seed, size: Math.min(size, PHANTOM_SIZE), draft: true });
-    return { scan: toCanonical(image).volume, labels: toCanonical(labels).volume };
+    return { image: toCanonical(image).volume, labels: toCanonical(labels).volume };
   });
 }
 
@@ -63,8 +55,8 @@ function telling({ slices, rows, columns, data }: Volume<Uint8Array>): number[] 
  */
 export async function realSlices(run: string, file: ModelFile): Promise<RealSlices> {
   const training = await readTrainingScans(run).catch(() => undefined);
-  const images = (training ?? phantomScans(file)).flatMap(({ scan, labels }) => {
-    const square = new SquarePlane(scan, file.size, file.fit).scan(scan);
+  const images = (training ?? phantomScans(file)).flatMap(({ image, labels }) => {
+    const square = new SquarePlane(image, file.size, file.fit).scan(image);
     return telling(labels).map((k) => windowToInput(stackThree(square, k), file.window));
   });
   return { source: training ? 'training data' : 'phantoms', images };

@@ -49,7 +49,14 @@ describe('from data set to label map', { timeout: TIMEOUT }, () => {
     const evaluation = await evaluateRun(run);
     const written: unknown = JSON.parse(await readFile(join(run, 'evaluation.json'), 'utf8'));
     expect(evaluationSchema.parse(written)).toEqual(evaluation);
-    expect(evaluation).toMatchObject({ model: 'rsu-sc', split: 'test', synthetic: true, size: 64, caseCount: 1 });
+    expect(evaluation).toMatchObject({
+      model: 'rsu-sc',
+      split: 'test',
+      synthetic: true,
+      size: 'source',
+      inputSize: 64,
+      caseCount: 1,
+    });
     const voxels = evaluation.confusion.flat().reduce((sum, count) => sum + count, 0);
     expect(voxels).toBe(evaluation.sliceCount * 64 * 64);
     const again = await evaluateRun(run);

@@ -1,6 +1,9 @@
 /** Equal parts of 0 to 1 into which confidences are sorted. */
 export const CALIBRATION_BINS = 15;
 
+/** Below this a type's probability says no more than "no": such pixels would drown its calibration in background. */
+export const NEGLIGIBLE = 0.01;
+
 /** One bin of a reliability diagram. */
 export interface CalibrationBin {
   readonly low: number;

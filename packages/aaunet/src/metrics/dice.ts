@@ -1,5 +1,7 @@
 import { CLASS_COUNT, LABELS } from '@aaunet/imaging';
 
+import { overlapScores, type Overlap } from './overlap.js';
+
 /** What a score is where truth and prediction are both empty: no number, or a perfect one. */
 export type EmptyConvention = 'nan' | 'one';
 
@@ -58,12 +60,6 @@ export interface SegmentationScores {
   readonly perCase: readonly CaseCountsOfTypes[];
 }
 
-interface Overlap {
-  readonly both: number;
-  readonly truth: number;
-  readonly predicted: number;
-}
-
 function overlapOf(confusion: Float64Array, label: number): Overlap {
   let truth = 0;
   let predicted = 0;
@@ -71,13 +67,7 @@ function overlapOf(confusion: Float64Array, label: number): Overlap {
     truth += confusion[label * CLASS_COUNT + other]!;
     predicted += confusion[other * CLASS_COUNT + label]!;
   }
-  return { both: confusion[label * CLASS_COUNT + label]!, truth, predicted };
-}
-
-/** Dice = 2 |T ∩ P| / (|T| + |P|), NaN or 1 where both are empty. */
-function diceOf({ both, truth, predicted }: Overlap, empty: EmptyConvention): number {
-  if (truth + predicted === 0) return empty === 'one' ? 1 : NaN;
-  return (2 * both) / (truth + predicted);
+  return { truth, predicted, intersection: confusion[label * CLASS_COUNT + label]! };
 }
 
 function meanOf(values: readonly number[]): CountedScore {
@@ -97,7 +87,7 @@ export function pooledDice(
   const counts = Float64Array.from(confusion);
   const scores = LABELS.map(({ id, name }) => ({
     name,
-    dice: annotated.includes(name) ? diceOf(overlapOf(counts, id), 'nan') : NaN,
+    dice: annotated.includes(name) ? overlapScores(overlapOf(counts, id)).dice : NaN,
   }));
   return {
     mean: meanOf(scores.map(({ dice }) => dice)).dice,
@@ -174,7 +164,7 @@ export class DiceAccumulator {
     for (let i = 0; i < counts.length; i++) this.ofCase[i]! += counts[i]!;
     LABELS.forEach(({ id }, index) => {
       const overlap = overlapOf(counts, id);
-      if (overlap.truth > 0) this.sliceMeans[index]!.add(diceOf(overlap, this.empty));
+      if (overlap.truth > 0) this.sliceMeans[index]!.add(overlapScores(overlap, this.empty).dice);
     });
     this.sliceCount++;
     this.slicesOfCase++;
@@ -187,14 +177,13 @@ export class DiceAccumulator {
       case: this.current,
       slices: this.slicesOfCase,
       types: LABELS.map(({ id, name }) => {
-        const { both, truth, predicted } = overlapOf(this.ofCase, id);
-        return { id, name, truth, predicted, intersection: both };
+        return { id, name, ...overlapOf(this.ofCase, id) };
       }),
     });
     this.current = undefined;
     this.slicesOfCase = 0;
     LABELS.forEach(({ id }, index) => {
-      this.caseMeans[index]!.add(diceOf(overlapOf(this.ofCase, id), this.empty));
+      this.caseMeans[index]!.add(overlapScores(overlapOf(this.ofCase, id), this.empty).dice);
     });
     for (let i = 0; i < this.pooled.length; i++) this.pooled[i]! += this.ofCase[i]!;
     this.ofCase.fill(0);
@@ -211,15 +200,10 @@ export class DiceAccumulator {
         return { id, name, annotated, pooled, cases: none, slices: none };
       }
       const overlap = overlapOf(this.pooled, id);
-      const { both, truth, predicted } = overlap;
-      const isEmpty = truth + predicted === 0;
       const pooled = {
-        dice: diceOf(overlap, this.empty),
-        n: truth,
-        iou: isEmpty ? (this.empty === 'one' ? 1 : NaN) : both / (truth + predicted - both),
-        precision: both / predicted,
-        recall: both / truth,
-        predicted,
+        ...overlapScores(overlap, this.empty),
+        n: overlap.truth,
+        predicted: overlap.predicted,
       };
       return {
         id,

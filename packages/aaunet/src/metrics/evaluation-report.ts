@@ -3,59 +3,62 @@ import { assessmentSchema, jsonNumber, type Assessment } from './assessment.js';
 import type { CountedScore, SegmentationScores } from './dice.js';
 
 const score = jsonNumber;
-const counted = z.strictObject({ dice: score, n: z.int().nonnegative() });
+const count = z.int().nonnegative();
+const counted = z.strictObject({ dice: score, n: count.describe('items behind it, see `aggregations`') });
 
 /** evaluation.json: the scores of one run on one part of the split, with the conventions under which they hold. */
 export const evaluationSchema = z.strictObject({
   format: z.literal('aaunet-evaluation-1'),
-  software: z.string(),
-  model: z.string(),
-  /** Which checkpoint was scored, such as "best". */
-  checkpoint: z.string(),
-  data: z.string(),
+  software: z.string().describe('program and version'),
+  model: z.string().describe('name of the network'),
+  checkpoint: z.string().describe('which checkpoint was scored, such as "best"'),
+  data: z.string().describe('name of the data set'),
   split: z.enum(['train', 'val', 'test']),
-  /** True where the data are phantoms: the scores say nothing about patients. */
-  synthetic: z.boolean(),
-  /** In-plane size in pixels at which truth and prediction were compared, or "source" for the files' own. */
-  size: z.union([z.int().positive(), z.literal('source')]),
-  /** Seconds an image that the evaluation took, reading included; null where not measured. */
-  secondsPerImage: z.number().positive().nullable(),
-  /** Score of both-empty: "nan" (left out) or "one". */
-  empty: z.enum(['nan', 'one']),
-  aggregations: z.strictObject({ pooled: z.string(), cases: z.string(), slices: z.string() }),
-  caseCount: z.int().nonnegative(),
-  sliceCount: z.int().nonnegative(),
-  classes: z.array(
-    z.strictObject({
-      id: z.int(),
-      name: z.string(),
-      annotated: z.boolean(),
-      pooled: counted.extend({ iou: score, precision: score, recall: score, predicted: z.int().nonnegative() }),
-      cases: counted,
-      slices: counted,
-    }),
-  ),
-  mean: z.strictObject({ pooled: counted, cases: counted, slices: counted }),
-  confusion: z.array(z.array(z.int().nonnegative())),
-  /** Voxel counts of every case and type: what intervals over patients and paired tests are computed from. */
-  perCase: z.array(
-    z.strictObject({
-      case: z.string(),
-      patient: z.string(),
-      slices: z.int().positive(),
-      types: z.array(
-        z.strictObject({
-          id: z.int(),
-          name: z.string(),
-          truth: z.int().nonnegative(),
-          predicted: z.int().nonnegative(),
-          intersection: z.int().nonnegative(),
-        }),
-      ),
-    }),
-  ),
-  /** Everything beyond Dice, with intervals; absent in files of versions that did not compute it. */
-  assessment: assessmentSchema.optional(),
+  synthetic: z.boolean().describe('true where the data are phantoms: the scores say nothing about patients'),
+  size: z
+    .union([z.literal('source'), z.int().positive()])
+    .describe(
+      'where truth and prediction were compared: "source", the files\' own voxels; in files of earlier versions an in-plane size in pixels',
+    ),
+  inputSize: z.int().positive().optional().describe("in-plane size in pixels of the network's input"),
+  secondsPerImage: z.number().positive().nullable().describe('of the network alone; null where not measured'),
+  empty: z.enum(['nan', 'one']).describe('Dice where truth and prediction are both empty: left out, or 1'),
+  aggregations: z
+    .strictObject({ pooled: z.string(), cases: z.string(), slices: z.string() })
+    .describe('what the three means are, and what their n counts'),
+  caseCount: count,
+  sliceCount: count,
+  classes: z
+    .array(
+      z.strictObject({
+        id: z.int(),
+        name: z.string(),
+        annotated: z.boolean().describe('false where the data set does not mark the type: then it has no score'),
+        pooled: counted.extend({ iou: score, precision: score, recall: score, predicted: count.describe('voxels') }),
+        cases: counted,
+        slices: counted,
+      }),
+    )
+    .describe('the seven types in the order of their numbers'),
+  mean: z
+    .strictObject({ pooled: counted, cases: counted, slices: counted })
+    .describe('means over the types that have a score; n counts these'),
+  confusion: z.array(z.array(count)).describe('[truth][prediction], voxels, background first'),
+  perCase: z
+    .array(
+      z.strictObject({
+        case: z.string(),
+        patient: z.string(),
+        slices: z.int().positive(),
+        types: z.array(
+          z.strictObject({ id: z.int(), name: z.string(), truth: count, predicted: count, intersection: count }),
+        ),
+      }),
+    )
+    .describe('voxel counts of every case and type, from which Dice, its intervals and paired tests can be computed'),
+  assessment: assessmentSchema
+    .optional()
+    .describe('everything beyond Dice, with intervals; absent in files of versions that did not compute it'),
 });
 
 export type Evaluation = z.output<typeof evaluationSchema>;
@@ -63,7 +66,7 @@ export type Evaluation = z.output<typeof evaluationSchema>;
 /** What evaluation.json says beside the scores. */
 export interface EvaluationContext extends Pick<
   Evaluation,
-  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size' | 'secondsPerImage'
+  'software' | 'model' | 'checkpoint' | 'data' | 'split' | 'synthetic' | 'size' | 'inputSize' | 'secondsPerImage'
 > {
   /** Case to patient; a case that is not named is a patient of its own. */
   readonly patients?: Readonly<Record<string, string>> | undefined;

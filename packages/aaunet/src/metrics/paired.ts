@@ -13,7 +13,7 @@ export interface PairedTest {
   readonly p: number;
 }
 
-/** Exact up to this number of pairs without ties and zeros; the normal approximation beyond. */
+/** Exact up to this number of pairs that differ; the normal approximation beyond. */
 const EXACT_LIMIT = 50;
 
 /** Error function to 1e-15: its series near 0, the continued fraction of its complement far out. */
@@ -33,38 +33,41 @@ function erfc(x: number): number {
 }
 
 /**
- * Two-sided p of Wilcoxon's signed-rank test for differences: zeros are left out, ties share their mean rank. Exact
- * without ties for up to 50 differences, else by the normal approximation with the correction for ties (as SciPy's
- * `wilcoxon` with its defaults, no continuity correction).
+ * Two-sided p of Wilcoxon's signed-rank test for differences: zeros are left out, ties share their mean rank. Exact, over all
+ * signs of the ranks there are, for up to 50 differences; else by the normal approximation with the correction for ties (as
+ * SciPy's `wilcoxon`, which is exact for as many without ties, and for up to 13 with).
  */
 export function wilcoxonSignedRank(differences: readonly number[]): number {
   const sorted = differences.filter((value) => value !== 0).sort((a, b) => Math.abs(a) - Math.abs(b));
   const n = sorted.length;
   if (n === 0) return NaN;
-  let [positive, tieTerm, hasTies] = [0, 0, false];
+  // Twice the ranks, which are whole numbers where ties share a mean rank.
+  const ranks: number[] = [];
+  let [positive, tieTerm] = [0, 0];
   for (let start = 0; start < n;) {
     let end = start;
     while (end < n && Math.abs(sorted[end]!) === Math.abs(sorted[start]!)) end++;
-    const rank = (start + 1 + end) / 2;
     const size = end - start;
-    if (size > 1) hasTies = true;
     tieTerm += size ** 3 - size;
-    for (let i = start; i < end; i++) if (sorted[i]! > 0) positive += rank;
+    for (let i = start; i < end; i++) {
+      ranks.push(start + 1 + end);
+      if (sorted[i]! > 0) positive += start + 1 + end;
+    }
     start = end;
   }
-  const total = (n * (n + 1)) / 2;
+  const total = n * (n + 1);
   const smaller = Math.min(positive, total - positive);
-  if (!hasTies && n <= EXACT_LIMIT && n === differences.length) {
-    // ways[w]: subsets of the ranks 1..n that add up to w.
+  if (n <= EXACT_LIMIT) {
+    // ways[w]: subsets of the doubled ranks that add up to w.
     const ways = new Float64Array(total + 1);
     ways[0] = 1;
-    for (let rank = 1; rank <= n; rank++) for (let w = total; w >= rank; w--) ways[w]! += ways[w - rank]!;
+    for (const rank of ranks) for (let w = total; w >= rank; w--) ways[w]! += ways[w - rank]!;
     let below = 0;
     for (let w = 0; w <= smaller; w++) below += ways[w]!;
     return Math.min(1, (2 * below) / 2 ** n);
   }
   const variance = (n * (n + 1) * (2 * n + 1)) / 24 - tieTerm / 48;
-  const z = (smaller - total / 2) / Math.sqrt(variance);
+  const z = (smaller - total / 2) / 2 / Math.sqrt(variance);
   return Math.min(1, erfc(Math.abs(z) / Math.SQRT2));
 }
 

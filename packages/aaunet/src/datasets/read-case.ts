@@ -1,0 +1,58 @@
+import {
+  CLASS_COUNT,
+  flipLpsRas,
+  sliceExtents,
+  sliceNormal,
+  toCanonical,
+  toHuVolume,
+  toLabelVolume,
+  type Volume,
+} from '@aaunet/imaging';
+import { readNiftiFile } from '@aaunet/imaging/node';
+
+import type { Dataset, DatasetCase } from './dataset.js';
+
+/** A scan and its labels on one grid. */
+export interface LabelledScan {
+  readonly image: Volume<Int16Array>;
+  readonly labels: Volume<Uint8Array>;
+}
+
+/** Labels that a data set's label maps may hold, background and (last) unknown type included. */
+export function labelCount({ hasUnknown }: Pick<Dataset, 'hasUnknown'>): number {
+  return hasUnknown ? CLASS_COUNT + 1 : CLASS_COUNT;
+}
+
+/**
+ * A case in canonical orientation at its own size, its slices where the data set says that they lie.
+ *
+ * @param classes labels that the label map may hold, from 0 on.
+ * @throws Error that names the file if image and label map do not fit together, or a label is unknown.
+ */
+export async function readCase(entry: DatasetCase, classes: number): Promise<LabelledScan> {
+  const place = <V extends Volume>(volume: V): V => inTruePlaces(volume, entry);
+  const image = toCanonical(place(toHuVolume((await readNiftiFile(entry.image)).volume))).volume;
+  const labels = toCanonical(place(toLabelVolume((await readNiftiFile(entry.label)).volume, classes))).volume;
+  for (const axis of ['slices', 'rows', 'columns'] as const) {
+    if (image[axis] !== labels[axis]) {
+      throw new Error(`Expected ${entry.label} to have ${image[axis]} ${axis} like its image, found ${labels[axis]}.`);
+    }
+  }
+  return { image, labels };
+}
+
+/** The volume with the places of its slices, where the data set lists them because NIfTI cannot say them. */
+function inTruePlaces<V extends Volume>(volume: V, { name, slicePositions }: DatasetCase): V {
+  if (!slicePositions) return volume;
+  if (slicePositions.length !== volume.slices) {
+    throw new Error(
+      `Expected ${volume.slices} "slicePositions" of case ${name} in dataset.json, found ${slicePositions.length}.`,
+    );
+  }
+  const normal = sliceNormal(volume.affine);
+  const offsets = slicePositions.map((position) => {
+    const [x, y, z] = flipLpsRas(position);
+    return x * normal[0] + y * normal[1] + z * normal[2];
+  });
+  return { ...volume, positions: slicePositions, extents: sliceExtents(offsets) };
+}
