@@ -89,6 +89,17 @@ describe('code streams that lie', () => {
     await expect(decode(codec, stream.subarray(0, stream.length >> 1))).rejects.toThrow(ImagingError);
   });
 
+  it('JPEG-LS cut anywhere are refused at once, not after billions of bits that are not there', async () => {
+    const stream = CODE_STREAMS.jpegls;
+    await loadDicomCodec('jpeg-ls');
+    const start = performance.now();
+    for (let length = 100; length < stream.length - 2; length += 37) {
+      await expect(decode('jpeg-ls', stream.subarray(0, length))).rejects.toThrow(ImagingError);
+    }
+    // A single one used to take ten seconds and more.
+    expect(performance.now() - start).toBeLessThan(8000);
+  });
+
   it('HTJ2K with tile parts longer than the stream, over which the decoder would not come to an end, are refused', async () => {
     const stream = CODE_STREAMS.htj2k.slice();
     const tilePart = stream.findIndex((byte, at) => byte === 0xff && stream[at + 1] === 0x90);

@@ -27,6 +27,13 @@ const SOURCES: Readonly<Record<WasmCodec, Source>> = {
 /** WebAssembly memory never shrinks; a module that has grown beyond this is let go of. */
 const MAX_HEAP_BYTES = 2 ** 28;
 
+/**
+ * CharLS notices that a scan is cut off only at a marker: at the end of the buffer it counts zeros until 32 bits overflow,
+ * for half a minute. Behind a sound stream a second end mark is never read.
+ */
+const JPEG_END = Uint8Array.of(0xff, 0xd9);
+const NO_END = new Uint8Array();
+
 const modules = new Map<WasmCodec, CornerstoneModule>();
 let locate: ((file: string) => string) | undefined;
 
@@ -71,7 +78,10 @@ export function decodeWithWasm(codec: WasmCodec, bytes: Uint8Array, format: Fram
   let isSound = false;
   try {
     const decoder = new Decoder();
-    decoder.getEncodedBuffer(bytes.length).set(bytes);
+    const end = codec === 'jpeg-ls' ? JPEG_END : NO_END;
+    const encoded = decoder.getEncodedBuffer(bytes.length + end.length);
+    encoded.set(bytes);
+    encoded.set(end, bytes.length);
     decoder.decode();
     const frame = readOut(decoder, format);
     decoder.delete();
