@@ -34,6 +34,11 @@ export default tseslint.config(
         // Of the viewer's service worker.
         self: 'readonly',
         caches: 'readonly',
+        // Of what a benchmark runs inside a page.
+        document: 'readonly',
+        performance: 'readonly',
+        requestAnimationFrame: 'readonly',
+        WheelEvent: 'readonly',
       },
     },
   },

@@ -1,14 +1,15 @@
-import { readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 import { defineConfig } from 'vite';
 
-/** Writes files.json, the list of all that the page is made of, which the service worker keeps for work without a network. */
-const listFiles = () => ({
-  name: 'list-files',
+/** Writes the service worker with the list of all that the page is made of, which it keeps for work without a network. */
+const serviceWorker = () => ({
+  name: 'service-worker',
   generateBundle(_, bundle) {
-    const files = ['./', ...Object.keys(bundle), ...readdirSync(new URL('./public', import.meta.url))];
-    const own = files.filter((name) => name !== 'index.html' && name !== 'service-worker.js');
-    this.emitFile({ type: 'asset', fileName: 'files.json', source: JSON.stringify(own) });
+    const files = ['./', ...Object.keys(bundle).filter((name) => name !== 'index.html')];
+    const code = readFileSync(new URL('src/service-worker.js', import.meta.url), 'utf8');
+    const source = `const FILES = ${JSON.stringify(files)};\n${code}`;
+    this.emitFile({ type: 'asset', fileName: 'service-worker.js', source });
   },
 });
 
@@ -16,7 +17,7 @@ export default defineConfig({
   root: import.meta.dirname,
   base: './',
   resolve: { conditions: ['source', 'onnxruntime-web-use-extern-wasm', 'import', 'module', 'browser', 'default'] },
-  plugins: [listFiles()],
+  plugins: [serviceWorker()],
   worker: { format: 'es' },
   build: { target: 'es2022', outDir: 'dist', emptyOutDir: true, assetsInlineLimit: 0, chunkSizeWarningLimit: 4000 },
 });

@@ -60,6 +60,7 @@ export { uidFromSeed } from './dicom/uid.js';
 export { DicomVolumeBuilder } from './dicom/volume-builder.js';
 export { writeDicomSeries } from './dicom/write.js';
 export type { DicomWriteMeta } from './dicom/write.js';
+export { kindOfStart, START_BYTES } from './file-kind.js';
 export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
 export { CLASS_COUNT, LABEL_NUMBERS, LABELS, labelById, labelByName, labelTableFault } from './labels.js';

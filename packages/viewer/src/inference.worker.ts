@@ -16,7 +16,13 @@ export interface Loaded {
   readonly notes: readonly string[];
 }
 
-let network: Network | undefined;
+/** A network that can be run until it is released. */
+interface OpenNetwork {
+  readonly run: Network;
+  readonly release: () => Promise<void>;
+}
+
+let network: OpenNetwork | undefined;
 let info: ModelInfo | undefined;
 let isStopped = false;
 
@@ -29,7 +35,7 @@ async function hasGpu(): Promise<boolean> {
 
 type Runtime = typeof import('onnxruntime-web/wasm');
 
-async function open(bytes: Uint8Array, useGpu: boolean): Promise<Network> {
+async function open(bytes: Uint8Array, useGpu: boolean): Promise<OpenNetwork> {
   const ort = useGpu
     ? ((await import('onnxruntime-web/webgpu')) as unknown as Runtime)
     : await import('onnxruntime-web/wasm');
@@ -44,7 +50,7 @@ async function open(bytes: Uint8Array, useGpu: boolean): Promise<Network> {
   const shape = session.inputMetadata[0];
   const fixed = shape?.isTensor ? shape.shape[0] : undefined;
   const count = typeof fixed === 'number' && fixed > 0 ? fixed : 1;
-  return async (input, size) => {
+  const run: Network = async (input, size) => {
     const one = 3 * size * size;
     const data = new Float32Array(count * one);
     for (let n = 0; n < count; n++) data.set(input, n * one);
@@ -55,11 +61,14 @@ async function open(bytes: Uint8Array, useGpu: boolean): Promise<Network> {
     logits.dispose();
     return values.subarray(0, CLASSES * size * size);
   };
+  return { run, release: () => session.release() };
 }
 
 async function load({ bytes, gpu }: { bytes: Uint8Array; gpu: boolean }): Promise<Loaded> {
-  info = undefined;
   const found = readModelInfo(bytes);
+  info = undefined;
+  await network?.release();
+  network = undefined;
   const notes: string[] = [];
   let useGpu = gpu && (await hasGpu());
   if (gpu && !useGpu)
@@ -75,12 +84,13 @@ async function load({ bytes, gpu }: { bytes: Uint8Array; gpu: boolean }): Promis
   if (!useGpu) {
     network = await open(bytes, false).catch((error: unknown) => {
       throw new Error(
-        `The network could not be loaded (${String(error).slice(0, 200)}). It may need more memory than the browser gives: close other tabs, or choose a smaller model.`,
+        `The network could not be loaded: ${String(error).slice(0, 200)}. It may be damaged, or need more memory than the browser gives: export it again, or close other tabs.`,
+        { cause: error },
       );
     });
     if (!self.crossOriginIsolated) {
       notes.push(
-        'The page is not cross-origin isolated, so one thread does the work. "aaunet serve" sends the headers for more.',
+        'One thread does the work: more need a page of https or of this machine, with the headers that "aaunet serve" sends.',
       );
     }
   }
@@ -96,7 +106,7 @@ answerCalls({
   async segment({ scan, start }: { scan: Volume<Int16Array>; start: number }, report) {
     if (network === undefined || info === undefined) throw new Error('Expected a loaded model, found none.');
     isStopped = false;
-    for await (const result of segmentScan(scan, info, network, start, () => isStopped)) {
+    for await (const result of segmentScan(scan, info, network.run, start, () => isStopped)) {
       report(result, [result.labels.buffer]);
       // Lets a call of stop through.
       await new Promise((resume) => setTimeout(resume, 0));

@@ -81,6 +81,13 @@ export class LabelEditor {
     for (let index = 0; index < labels.length; index++) this.#set(start + index, labels[index]!);
   }
 
+  /** Replaces the labels of all slices. */
+  setAll(labels: Uint8Array): void {
+    for (let k = 0; k < this.scan.slices; k++) {
+      this.setSlice(k, labels.subarray(k * this.#plane, (k + 1) * this.#plane));
+    }
+  }
+
   /**
    * Paints a disc in a slice, or a thick line from the last point of a stroke; label 0 erases.
    *

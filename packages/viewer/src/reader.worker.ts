@@ -1,9 +1,11 @@
 import {
+  kindOfStart,
   loadChosenSeries,
   readBlobs,
   readScannedFile,
   readSourceHeader,
   setCodecLocation,
+  START_BYTES,
   toCanonical,
   toHuVolume,
   valueRange,
@@ -18,7 +20,8 @@ import charls from '@cornerstonejs/codec-charls/decodewasm?url';
 import openjpeg from '@cornerstonejs/codec-openjpeg/decodewasm?url';
 import openjph from '@cornerstonejs/codec-openjph/wasm?url';
 
-import { seriesOption, type Study } from './study.js';
+import { readMasks } from './masks.js';
+import { seriesOption, type Opened, type Study } from './study.js';
 import { answerCalls, Transferred } from './worker-call.js';
 
 const codecs: Readonly<Record<string, string>> = {
@@ -30,6 +33,8 @@ setCodecLocation((file) => codecs[file] ?? file);
 
 let study: BlobStudy | undefined;
 let chosen: DicomSeries | undefined;
+/** Geometry of the scan that is open, canonical. */
+let grid: Volume | undefined;
 
 const notHu = ({ min, max }: { min: number; max: number }): string[] =>
   min > -500 || max < 300
@@ -40,7 +45,9 @@ function handOver(name: string, volume: Volume, words: Omit<Study, 'name' | 'sca
   const scan = toHuVolume(volume);
   const canonical = toCanonical(scan);
   const warnings = [...words.warnings, ...notHu(valueRange(scan))];
-  const result: Study = { ...words, warnings, name, scan: canonical.volume, map: canonical.map };
+  // The voxels go to the page.
+  grid = { ...canonical.volume, data: new Uint8Array() };
+  const result: Opened = { kind: 'study', ...words, warnings, name, scan: canonical.volume, map: canonical.map };
   return new Transferred(result, [canonical.volume.data.buffer]);
 }
 
@@ -66,8 +73,20 @@ async function load(seriesUid: string | undefined): Promise<Transferred> {
   });
 }
 
+/** Saved masks of the scan that is open; undefined where the files are something else. */
+async function masksIn(files: readonly NamedBlob[]): Promise<Transferred | undefined> {
+  const [file] = files;
+  if (grid === undefined || file === undefined || files.length > 1) return undefined;
+  const kind = kindOfStart(new Uint8Array(await file.blob.slice(0, START_BYTES).arrayBuffer()));
+  if (kind === 'zip') return undefined;
+  const masks = readMasks(kind, new Uint8Array(await file.blob.arrayBuffer()), grid);
+  return masks && new Transferred({ kind: 'masks', ...masks } satisfies Opened, [masks.labels.buffer as ArrayBuffer]);
+}
+
 answerCalls({
   async open(files: readonly NamedBlob[]) {
+    const masks = await masksIn(files);
+    if (masks !== undefined) return masks;
     study = await readBlobs(files);
     chosen = undefined;
     return load(undefined);

@@ -1,7 +1,7 @@
-import { LABELS, spacingOf } from '@aaunet/imaging';
+import { labelById, spacingOf } from '@aaunet/imaging';
 
-import type { LabelEditor } from './label-editor.js';
 import type { ModelInfo } from './model-file.js';
+import type { Finding } from './session.js';
 import type { Study } from './study.js';
 
 const escape = (text: string): string =>
@@ -10,28 +10,37 @@ const escape = (text: string): string =>
 /** mL in words: small ones with more digits, so that no lesion becomes 0. */
 export const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
 
+export interface Reported {
+  readonly study: Study;
+  readonly findings: readonly Finding[];
+  /** The network that outlined; absent where none was run. */
+  readonly model: ModelInfo | undefined;
+  /** The file that the masks came from. */
+  readonly masks: string | undefined;
+  readonly isEdited: boolean;
+  readonly warnings: readonly string[];
+  /** Data URL of what the page shows. */
+  readonly picture: string;
+}
+
+function originOf({ model, masks, isEdited }: Reported): string {
+  const corrected = isEdited ? ', corrected by hand' : ', not corrected by hand';
+  if (model) return `Outlined by ${escape(model.name)} (weights SHA-256 ${escape(model.sha256)})${corrected}.`;
+  if (masks !== undefined) return `Masks of the file ${escape(masks)}${corrected}.`;
+  return isEdited ? 'Outlined by hand.' : 'Nobody has looked for lesions.';
+}
+
 /** The one-page report, complete in itself; the picture is what the page shows. */
-export function reportPage(
-  study: Study,
-  editor: LabelEditor,
-  model: ModelInfo | undefined,
-  warnings: readonly string[],
-  isEdited: boolean,
-  picture: string,
-): string {
+export function reportPage(reported: Reported): string {
+  const { study, findings, warnings, picture } = reported;
   const { scan } = study;
-  const rows = LABELS.map(({ id, name, title, color }) => {
-    const volume = editor.volumeMl(id);
-    const assessed = isEdited || model?.annotated.includes(name);
-    const slice = editor.fullestSlice(id);
-    const found = volume > 0 ? ml(volume) : assessed ? 'none found' : 'not assessed';
+  const rows = findings.map(({ id, name, ml: volume, slice, isAssessed }) => {
+    const { title, color } = labelById(id);
+    const found = volume > 0 ? ml(volume) : isAssessed ? 'none found' : 'not assessed';
     return `<tr><td><i style="background:rgb(${color.join()})"></i>${name} <small>${title}</small></td><td>${found}</td><td>${slice === undefined ? '' : slice + 1}</td></tr>`;
   });
-  const total = LABELS.reduce((sum, { id }) => sum + editor.volumeMl(id), 0);
+  const total = findings.reduce((sum, finding) => sum + finding.ml, 0);
   const [x, y] = spacingOf(scan.affine);
-  const origin = model
-    ? `Outlined by ${escape(model.name)} (weights SHA-256 ${escape(model.sha256)})${isEdited ? ', corrected by hand' : ', not corrected by hand'}.`
-    : 'Outlined by hand.';
   return `<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>Haemorrhage report</title><style>
@@ -43,7 +52,7 @@ img{max-width:100%;max-height:12cm;background:#000}small{color:#555}</style></he
 ${warnings.map((text) => `<p class="w">${escape(text)}</p>`).join('\n')}
 <h2>Findings: ${ml(total)} mL in all</h2>
 <table><tr><th>Type</th><th>mL</th><th>Most in slice</th></tr>${rows.join('\n')}</table>
-<p>${origin}</p>
+<p>${originOf(reported)}</p>
 <p>${scan.slices} slices of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>
 <img alt="The slice on view with its masks" src="${picture}"></body></html>
 `;

@@ -14,6 +14,15 @@ export type Layout = 'axial' | 'planes' | 'volume';
 /** A place in the scan: canonical column, row, slice. */
 export type Voxel = readonly [column: number, row: number, slice: number];
 
+/** Where a pointer is in the window. */
+export type Pointer = Pick<PointerEvent, 'clientX' | 'clientY'>;
+type Millimetres = readonly [number, number, number];
+type vec3 = ReturnType<Niivue['canvasPos2frac']>;
+
+const [MIN_ZOOM, MAX_ZOOM] = [0.5, 20];
+/** Thinner lines fall between the pixels of a screen. */
+const CROSSHAIR_MM = 1.2;
+
 const opposite = ([x, y, z]: readonly [number, number, number]) => [-x, -y, -z] as const;
 
 const SLICE_TYPES: Readonly<Record<Layout, SLICE_TYPE>> = {
@@ -42,8 +51,8 @@ export class Stage {
   #window: HuWindow = { center: 40, width: 80 };
   #frame = 0;
   #next = 0;
+  #windowing = 0;
   onSlice: (slice: number) => void = () => undefined;
-  onWindow: (window: HuWindow) => void = () => undefined;
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.#nv = new Niivue({
@@ -51,9 +60,15 @@ export class Stage {
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.45, 0.72, 1, 0.7],
       crosshairWidth: 0,
+      crosshairWidthUnit: 'mm',
       dragAndDropEnabled: false,
       isOrientCube: false,
-      textHeight: 0.035,
+      fontMinPx: 18,
+      fontColor: [0.91, 0.93, 0.95, 1],
+      multiplanarPadPixels: 28,
+      showAllOrientationMarkers: true,
+      // The face to the left, as on film.
+      sagittalNoseLeft: true,
       show3Dcrosshair: false,
       logLevel: 'error',
       isColorbar: false,
@@ -65,11 +80,6 @@ export class Stage {
     });
     this.#nv.onLocationChange = () => {
       this.onSlice(this.slice);
-    };
-    this.#nv.onIntensityChange = ({ cal_min, cal_max }) => {
-      if (cal_min === undefined || cal_max === undefined || this.#layout === 'volume') return;
-      this.#window = { center: (cal_min + cal_max) / 2, width: Math.max(1, cal_max - cal_min) };
-      this.onWindow(this.#window);
     };
   }
 
@@ -111,20 +121,46 @@ export class Stage {
 
   setLayout(layout: Layout): void {
     this.#layout = layout;
-    this.#nv.opts.crosshairWidth = layout === 'planes' ? 1 : 0;
+    this.#nv.opts.crosshairWidth = layout === 'planes' ? CROSSHAIR_MM : 0;
     this.#nv.setSliceType(SLICE_TYPES[layout]);
     this.setWindow(this.#window);
   }
 
   setWindow(window: HuWindow): void {
     this.#window = window;
-    const shown = this.#layout === 'volume' ? SURFACE : window;
-    const volume = this.#nv.volumes[0];
-    if (volume === undefined) return;
-    volume.cal_min = shown.center - shown.width / 2;
-    volume.cal_max = shown.center + shown.width / 2;
-    this.#nv.opts.renderOverlayBlend = 0.2;
-    this.#nv.updateGLVolume();
+    cancelAnimationFrame(this.#windowing);
+    this.#windowing = requestAnimationFrame(() => {
+      const shown = this.#layout === 'volume' ? SURFACE : this.#window;
+      const volume = this.#nv.volumes[0];
+      if (volume === undefined) return;
+      volume.cal_min = shown.center - shown.width / 2;
+      volume.cal_max = shown.center + shown.width / 2;
+      this.#nv.updateGLVolume();
+    });
+  }
+
+  /** Enlarges the slices; what is under the pointer, else the middle of the picture, stays where it is. */
+  zoom(factor: number, at: Pointer = this.#middle()): void {
+    const place = this.#millimetresAt(at);
+    if (place === undefined) return;
+    const [x, y, z, before] = this.#nv.scene.pan2Dxyzmm as unknown as [number, number, number, number];
+    const after = Math.max(MIN_ZOOM, Math.min(MAX_ZOOM, before * factor));
+    const kept = (pan: number, axis: 0 | 1 | 2): number => pan + place[axis] * (before - after);
+    this.#nv.setPan2Dxyzmm([kept(x, 0), kept(y, 1), kept(z, 2), after]);
+  }
+
+  /** Moves the slices as a pointer goes from one place to another. */
+  pan(from: Pointer, to: Pointer): void {
+    const [start, end] = [this.#millimetresAt(from), this.#millimetresAt(to)];
+    if (start === undefined || end === undefined) return;
+    const [x, y, z, zoom] = this.#nv.scene.pan2Dxyzmm as unknown as [number, number, number, number];
+    const moved = (pan: number, axis: 0 | 1 | 2): number => pan + zoom * (end[axis] - start[axis]);
+    this.#nv.setPan2Dxyzmm([moved(x, 0), moved(y, 1), moved(z, 2), zoom]);
+  }
+
+  /** The whole slices again. */
+  fit(): void {
+    this.#nv.setPan2Dxyzmm([0, 0, 0, 1]);
   }
 
   /** Colours of the masks: types in `hidden` are not seen. */
@@ -140,12 +176,13 @@ export class Stage {
     this.redraw();
   }
 
-  /** Takes over the labels of these slices (canonical order). */
-  setLabels(labels: Uint8Array, slices: Iterable<number>): void {
+  /** Takes over the labels (canonical order) of these slices, of all where they are absent. */
+  setLabels(labels: Uint8Array, slices?: Iterable<number>): void {
     const bitmap = this.#nv.drawBitmap;
     if (this.#scan === undefined || bitmap === null) return;
     const size = this.#scan.rows * this.#scan.columns;
-    for (const k of slices) bitmap.set(labels.slice(k * size, (k + 1) * size).reverse(), k * size);
+    for (const k of slices ?? Array(this.#scan.slices).keys())
+      bitmap.set(labels.slice(k * size, (k + 1) * size).reverse(), k * size);
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => {
       this.#nv.refreshDrawing(true);
@@ -153,14 +190,29 @@ export class Stage {
   }
 
   /** The voxel under a pointer; undefined outside of the slices. */
-  voxelAt(event: PointerEvent): Voxel | undefined {
+  voxelAt(pointer: Pointer): Voxel | undefined {
+    const frac = this.#fractionAt(pointer);
+    if (this.#scan === undefined || frac === undefined) return undefined;
+    const [i, j, k] = this.#nv.frac2vox(frac);
+    return [this.#scan.columns - 1 - i!, this.#scan.rows - 1 - j!, k!];
+  }
+
+  #fractionAt({ clientX, clientY }: Pointer): vec3 | undefined {
     if (this.#scan === undefined || this.#layout === 'volume') return undefined;
     const box = this.canvas.getBoundingClientRect();
     const ratio = this.canvas.width / box.width;
-    const frac = this.#nv.canvasPos2frac([(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio]);
-    if (frac[0] < 0) return undefined;
-    const [i, j, k] = this.#nv.frac2vox(frac);
-    return [this.#scan.columns - 1 - i!, this.#scan.rows - 1 - j!, k!];
+    const frac = this.#nv.canvasPos2frac([(clientX - box.left) * ratio, (clientY - box.top) * ratio]);
+    return frac[0] < 0 ? undefined : frac;
+  }
+
+  #millimetresAt(pointer: Pointer): Millimetres | undefined {
+    const frac = this.#fractionAt(pointer);
+    return frac && (this.#nv.frac2mm(frac) as Millimetres);
+  }
+
+  #middle(): Pointer {
+    const { left, top, width, height } = this.canvas.getBoundingClientRect();
+    return { clientX: left + width / 2, clientY: top + height / 2 };
   }
 
   /** Draws at the next frame: many changes within one cost one drawing. */

@@ -1,5 +1,7 @@
 import type { AxisMap, DicomSeries, Volume } from '@aaunet/imaging';
 
+import type { Masks } from './masks.js';
+
 /** A series that can be chosen. */
 export interface SeriesOption {
   readonly uid: string;
@@ -17,6 +19,9 @@ export interface Study {
   readonly series: readonly SeriesOption[];
   readonly seriesUid: string | undefined;
 }
+
+/** What files turned out to be. */
+export type Opened = ({ readonly kind: 'study' } & Study) | ({ readonly kind: 'masks' } & Masks);
 
 /** A series in the words of a list. */
 export function seriesOption({ uid, description, slices }: DicomSeries): SeriesOption {

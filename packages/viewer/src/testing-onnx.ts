@@ -43,7 +43,13 @@ const valueInfo = (name: string, dims: readonly (number | string)[]): Uint8Array
   );
 
 /** A network of one 1x1 convolution as an ONNX file with metadata: small, and known by its weights. */
-export function pointwiseOnnx(weight: Float32Array, bias: Float32Array, size: number, metadata: object): Uint8Array {
+export function pointwiseOnnx(
+  weight: Float32Array,
+  bias: Float32Array,
+  shape: { readonly size: number; readonly batch?: number | undefined },
+  metadata: object,
+): Uint8Array {
+  const { size, batch = 'batch' } = shape;
   const node = message(
     ...['image', 'weight', 'bias'].map((name) => field(1, name)),
     field(2, 'logits'),
@@ -54,8 +60,8 @@ export function pointwiseOnnx(weight: Float32Array, bias: Float32Array, size: nu
     field(2, 'pointwise'),
     field(5, tensor('weight', [8, 3, 1, 1], weight)),
     field(5, tensor('bias', [8], bias)),
-    field(11, valueInfo('image', ['batch', 3, size, size])),
-    field(12, valueInfo('logits', ['batch', 8, size, size])),
+    field(11, valueInfo('image', [batch, 3, size, size])),
+    field(12, valueInfo('logits', [batch, 8, size, size])),
   );
   return message(
     field(1, 8),

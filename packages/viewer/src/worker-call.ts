@@ -24,6 +24,16 @@ interface WorkerScope {
   postMessage(message: Reply, buffers?: Transferable[]): void;
 }
 
+/** How engines say that there is no memory: JavaScript's arrays, and WebAssembly's. */
+const NO_MEMORY =
+  /allocation failed|invalid array length|invalid typed array length|bad_alloc|out of memory|failed to allocate/i;
+
+function sentenceOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!NO_MEMORY.test(message)) return message;
+  return `The browser has no memory left for this (${message.slice(0, 120)}): close other tabs, or take a smaller scan or network.`;
+}
+
 /** In a worker: answers calls with these handlers; an error is answered with its sentence. */
 export function answerCalls(handlers: Readonly<Record<string, Handler>>): void {
   const scope = self as unknown as WorkerScope;
@@ -37,7 +47,7 @@ export function answerCalls(handlers: Readonly<Record<string, Handler>>): void {
       if (result instanceof Transferred) scope.postMessage({ id, result: result.value }, result.buffers);
       else scope.postMessage({ id, result });
     } catch (error) {
-      scope.postMessage({ id, error: error instanceof Error ? error.message : String(error) });
+      scope.postMessage({ id, error: sentenceOf(error) });
     }
   };
   scope.onmessage = ({ data }) => void answer(data);

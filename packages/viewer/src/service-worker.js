@@ -1,25 +1,34 @@
+/* global FILES */
 // Keeps the page's own files, so that it works without a network once it has been loaded. Patients' data never pass here:
-// files that a user opens are read inside the page and are no requests.
+// files that a user opens are read inside the page and are no requests. The build puts the list FILES before this; a browser
+// installs the worker anew when it changes.
 const CACHE = 'aaunet-viewer';
+const MODEL = 'model.onnx';
 
 self.addEventListener('install', (event) => {
   const keep = async () => {
-    const cache = await caches.open(CACHE);
-    const files = await (await fetch('files.json', { cache: 'no-store' })).json();
-    await cache.addAll(files);
+    await (await caches.open(CACHE)).addAll(FILES);
     await self.skipWaiting();
   };
   event.waitUntil(keep());
 });
 
-self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener('activate', (event) => {
+  const forgetOld = async () => {
+    const cache = await caches.open(CACHE);
+    const own = new Set([...FILES, MODEL].map((file) => new URL(file, self.location.href).href));
+    for (const request of await cache.keys()) if (!own.has(request.url)) await cache.delete(request);
+    await self.clients.claim();
+  };
+  event.waitUntil(forgetOld());
+});
 
 /** The network first, so that a new version is seen at once; what was kept where there is none. */
 const answer = async (request) => {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok && response.status === 200) await cache.put(request, response.clone());
+    if (response.status === 200) await cache.put(new URL(request.url).pathname, response.clone());
     return response;
   } catch (error) {
     const kept = await cache.match(request, { ignoreSearch: true });
