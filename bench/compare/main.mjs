@@ -48,12 +48,14 @@ const wanted = comparisons.filter((one) => one.id.includes(options.only) && !exi
 mkdirSync(join(out, device), { recursive: true });
 for (const [i, one] of (options.report ? [] : wanted.slice(0, Number(options.limit))).entries()) {
   console.error(`${i + 1} of ${wanted.length}: ${one.id}`);
-  const result = await measure(one);
+  const result = await measure(one, (step, seconds) => {
+    console.error(`  ${step}: ${seconds.toFixed(3)} s`);
+  });
   const { id, group, settings } = one;
   writeFileSync(`${fileOf(one)}.tmp`, JSON.stringify({ id, group, settings, ...result }, null, 2));
   renameSync(`${fileOf(one)}.tmp`, fileOf(one));
-  for (const [name, { seconds, failure }] of Object.entries(result.sides))
-    console.error(`  ${name}: ${failure ?? seconds.map((value) => value.toFixed(3)).join(' ')}`);
+  for (const [name, { failure }] of Object.entries(result.sides))
+    if (failure) console.error(`  ${name} failed: ${failure}`);
 }
 
 const results = comparisons

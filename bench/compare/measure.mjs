@@ -7,9 +7,10 @@ import { Side } from './side.mjs';
 const PATIENCE = { start: 300, firstStep: 900, step: 300 };
 
 /**
+ * @param onProgress told of every step and its seconds
  * @returns for each side its seconds of every round, what it said of itself and its peak memory, or why it has failed
  */
-export async function measure({ sides, warmUps, rounds }) {
+export async function measure({ sides, warmUps, rounds }, onProgress = () => undefined) {
   const results = {};
   const living = [];
   /** Does something with every side that has not failed; one that fails now is left out from here on. */
@@ -30,9 +31,15 @@ export async function measure({ sides, warmUps, rounds }) {
       results[options.name] = { seconds: [] };
     }
     await each(async (side, result) => Object.assign(result, await side.ready(PATIENCE.start)));
-    for (let i = 0; i < warmUps; i++) await each((side) => side.step(i === 0 ? PATIENCE.firstStep : PATIENCE.step));
+    for (let i = 0; i < warmUps; i++)
+      await each(async (side) => {
+        onProgress(`${side.name} warm-up`, await side.step(i === 0 ? PATIENCE.firstStep : PATIENCE.step));
+      });
     for (let i = 0; i < rounds; i++)
-      await each(async (side, result) => result.seconds.push(await side.step(PATIENCE.step)));
+      await each(async (side, { seconds }) => {
+        seconds.push(await side.step(PATIENCE.step));
+        onProgress(side.name, seconds.at(-1));
+      });
     await each(async (side, result) => Object.assign(result, await side.end()));
   } finally {
     for (const side of living) side.kill();

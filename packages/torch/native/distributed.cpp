@@ -66,24 +66,26 @@ c10::intrusive_ptr<c10d::Backend> glooBackend(const c10::intrusive_ptr<c10d::Sto
   return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store), rank, size, options);
 }
 
-/// joinGroup({rank, size, host, port, timeoutMs, cuda}): returns when all processes have joined.
+/// joinGroup({rank, size, host, port, isServer, attempt, timeoutMs, cuda}): returns when all processes have joined.
 void joinGroup(const Napi::CallbackInfo& info) {
   const Napi::Object options = info[0].As<Napi::Object>();
   const int rank = static_cast<int>(whole(options, "rank")), size = static_cast<int>(whole(options, "size"));
   const std::string host = text(options, "host");
   const auto port = static_cast<uint16_t>(whole(options, "port"));
+  const bool isServer = options.Get("isServer").ToBoolean();
+  const std::string attempt = "attempt" + std::to_string(whole(options, "attempt"));
   const std::chrono::milliseconds timeout(whole(options, "timeoutMs"));
   const bool cuda = options.Get("cuda").ToBoolean();
   guarded(info.Env(), [&] { return "joining the group at " + host + ":" + std::to_string(port); }, [&] {
     TORCH_CHECK(!held(), "this process is in a group already");
     c10d::TCPStoreOptions storeOptions;
     storeOptions.port = port;
-    storeOptions.isServer = rank == 0;
+    storeOptions.isServer = isServer;
     storeOptions.numWorkers = static_cast<size_t>(size);
     storeOptions.timeout = timeout;
     storeOptions.useLibUV = false;  // LibTorch's libuv and Node's would be one by name
     auto group = std::make_unique<Group>();
-    group->store = c10::make_intrusive<c10d::TCPStore>(host, storeOptions);
+    group->store = c10::make_intrusive<c10d::PrefixStore>(attempt, c10::make_intrusive<c10d::TCPStore>(host, storeOptions));
     group->processes = c10::make_intrusive<c10d::ProcessGroup>(group->store, rank, size);
     using Type = c10d::ProcessGroup::BackendType;
     group->processes->setBackend(c10::DeviceType::CPU, Type::GLOO, glooBackend(group->store, rank, size, timeout, host));

@@ -11,12 +11,18 @@ const torchrun = { RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1', MASTER_ADDR: 'a'
 
 describe('placeFromEnvironment', () => {
   it('knows torchrun, Kubeflow and Slurm, and a process by itself', () => {
-    expect(placeFromEnvironment(torchrun)).toEqual({ rank: 1, size: 2, localRank: 1, host: 'a', port: 29500 });
+    const first = { launcherListens: false, attempt: 0 };
+    expect(placeFromEnvironment(torchrun)).toEqual({
+      ...{ rank: 1, size: 2, localRank: 1 },
+      ...{ host: 'a', port: 29500, ...first },
+    });
+    const agent = { TORCHELASTIC_USE_AGENT_STORE: 'True', TORCHELASTIC_RESTART_COUNT: '2' };
+    expect(placeFromEnvironment({ ...torchrun, ...agent })).toMatchObject({ launcherListens: true, attempt: 2 });
     expect(placeFromEnvironment({ ...torchrun, LOCAL_RANK: undefined })?.localRank).toBe(0);
     const slurm = { SLURM_PROCID: '3', SLURM_NTASKS: '4', SLURM_LOCALID: '1', SLURM_JOB_ID: '77' };
     expect(placeFromEnvironment({ ...slurm, SLURM_JOB_NODELIST: 'gpu[003-005,7],x' })).toEqual({
       ...{ rank: 3, size: 4, localRank: 1 },
-      ...{ host: 'gpu003', port: 15_077 },
+      ...{ host: 'gpu003', port: 15_077, ...first },
     });
     expect(placeFromEnvironment({})).toBeNull();
     expect(placeFromEnvironment({ ...torchrun, RANK: '0', WORLD_SIZE: '1' })).toBeNull();

@@ -18,6 +18,10 @@ export interface GroupPlace {
   /** Where the process with rank 0 listens. */
   readonly host: string;
   readonly port: number;
+  /** Whether the launcher listens there in its stead, as torchrun's agent does. */
+  readonly launcherListens: boolean;
+  /** How often the launcher has started the group anew: what earlier attempts left with it is not this one's. */
+  readonly attempt: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -73,7 +77,9 @@ export function placeFromEnvironment(environment: Environment = process.env): Gr
     throw new Error('MASTER_ADDR is missing: it should name the host of the process with rank 0.');
   if (port === undefined || port > 65_535)
     throw new Error(`MASTER_PORT should be a free port of ${host} from 1 to 65535, found ${port ?? 'none'}.`);
-  return { rank, size, localRank, host, port };
+  const launcherListens = environment['TORCHELASTIC_USE_AGENT_STORE'] === 'True';
+  const attempt = whole(environment, 'TORCHELASTIC_RESTART_COUNT', 0) ?? 0;
+  return { rank, size, localRank, host, port, launcherListens, attempt };
 }
 
 const FAILURE = 'failure';
@@ -105,9 +111,11 @@ export class ProcessGroup implements Disposable {
    */
   static join(place: GroupPlace, options: { cuda?: boolean; timeoutSeconds?: number } = {}): ProcessGroup {
     const { cuda = false, timeoutSeconds = 600 } = options;
-    const { rank, size, host, port } = place;
+    const { rank, size, host, port, launcherListens, attempt } = place;
+    const isServer = rank === 0 && !launcherListens;
+    const timeoutMs = Math.round(timeoutSeconds * 1000);
     try {
-      native.joinGroup({ rank, size, host, port, timeoutMs: Math.round(timeoutSeconds * 1000), cuda });
+      native.joinGroup({ rank, size, host, port, isServer, attempt, timeoutMs, cuda });
     } catch (error) {
       const reason = firstLine(error);
       throw new Error(

@@ -55,6 +55,8 @@ interface NativeAddon {
     size: number;
     host: string;
     port: number;
+    isServer: boolean;
+    attempt: number;
     timeoutMs: number;
     cuda: boolean;
   }): void;

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -19,6 +18,7 @@ import { Conv2d } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { mountSmallDisk, NO_SMALL_DISK, type SmallDisk } from '../testing/small-disk.js';
 import { checkpointPath, hasCheckpoint, loadLast, loadWeights, saveBest, saveLast } from './checkpoint.js';
 import { MetricsLog, readMetrics, type Metric } from './metrics-log.js';
 
@@ -163,41 +163,20 @@ describe('MetricsLog', () => {
   });
 });
 
-/** A file system of one megabyte, where this user may mount one. */
-function mountSmall(folder: string): boolean {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 describe('on a full disk', () => {
-  let mounted = false;
+  let disk: SmallDisk | null;
   beforeEach(() => {
-    mounted = mountSmall(run);
+    disk = mountSmallDisk(run, 1);
   });
   afterEach(() => {
-    if (mounted) execFileSync('umount', ['-l', run]);
+    disk?.unmount();
   });
 
-  function fillDisk(): void {
-    const chunk = Buffer.alloc(4096);
-    for (;;)
-      try {
-        writeFileSync(join(run, 'filler'), chunk, { flag: 'a' });
-      } catch {
-        return;
-      }
-  }
-
   it('a checkpoint fails in one sentence and the one before stays whole', ({ skip }) => {
-    skip(!mounted, 'needs the right to mount a small file system');
+    skip(disk === null, NO_SMALL_DISK);
     save(1);
     const before = files();
-    fillDisk();
+    disk!.fill();
     expect(() => {
       save(2);
     }).toThrow(/^Cannot write .*optimizer-2\.safetensors: ENOSPC: no space left on device/);
@@ -206,11 +185,11 @@ describe('on a full disk', () => {
   });
 
   it('the log fails in one sentence, and what it holds can be read', async ({ skip }) => {
-    skip(!mounted, 'needs the right to mount a small file system');
+    skip(disk === null, NO_SMALL_DISK);
     const metric: Metric = { type: 'validation', step: 1, epoch: 0, meanDice: 0.5, dice: {} };
     using log = await MetricsLog.open(run, { step: 0, validated: 0 });
     log.write(metric);
-    fillDisk();
+    disk!.fill();
     expect(() => {
       for (;;) log.write(metric);
     }).toThrow(/^Cannot write .*metrics\.jsonl: ENOSPC: no space left on device/);

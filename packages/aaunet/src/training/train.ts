@@ -15,7 +15,7 @@ import { buildModel } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
 import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
-import { hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
+import { checkpointPath, hasCheckpoint, loadLast, saveBest, saveLast, type Progress } from './checkpoint.js';
 import { changedKeys, type TrainConfig } from './config.js';
 import { MetricsLog } from './metrics-log.js';
 import { describeTrainingData } from './describe-training-data.js';
@@ -214,7 +214,7 @@ async function trainTogether(
         const broken = (['loss', 'gradientNorm'] as const).find((figure) => !Number.isFinite(result[figure]));
         if (broken)
           throw new Error(
-            `The ${broken} became ${result[broken]} at step ${progress.step + 1}; the checkpoint before it is kept. Lower learningRate.max or clipNorm.`,
+            `The ${broken} became ${result[broken]} at step ${progress.step + 1}. ${remedyFor(run, hasCheckpoint(run))}`,
           );
         progress = { ...progress, step: progress.step + 1 };
         const finished = performance.now();
@@ -258,6 +258,13 @@ async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
     throw new Error(
       `${run} was begun with another ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
     );
+}
+
+/** What to do about a training that has diverged: with the same configuration it would again. */
+function remedyFor(run: string, hasLast: boolean): string {
+  const anew = 'start anew with a lower learningRate.max or clipNorm';
+  if (!hasLast) return `There is no checkpoint yet: ${anew}.`;
+  return `The checkpoint before it is kept: to go on from its weights, ${anew} and --init ${checkpointPath(run, 'last')}.`;
 }
 
 function orNull(value: number): number | null {
