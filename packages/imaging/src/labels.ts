@@ -6,15 +6,18 @@ export interface Label {
   readonly color: readonly [number, number, number];
 }
 
-/** The seven hemorrhage types in the order of the paper's Table I; 0 is background and not listed. */
+/**
+ * The seven hemorrhage types in the order of the paper's Table I; 0 is background and not listed. Their colours stay apart in
+ * all three kinds of colour blindness and on a dark scan.
+ */
 export const LABELS = [
-  { id: 1, name: 'ICH', title: 'intracerebral haemorrhage', color: [230, 60, 60] },
-  { id: 2, name: 'SDH', title: 'subdural haemorrhage', color: [60, 130, 255] },
-  { id: 3, name: 'SAH', title: 'subarachnoid haemorrhage', color: [255, 200, 40] },
-  { id: 4, name: 'EDH', title: 'epidural haemorrhage', color: [60, 200, 90] },
-  { id: 5, name: 'CSDH', title: 'chronic subdural haemorrhage', color: [170, 100, 230] },
-  { id: 6, name: 'Pneumocranium', title: 'intracranial air', color: [0, 220, 220] },
-  { id: 7, name: 'IVH', title: 'intraventricular haemorrhage', color: [255, 130, 20] },
+  { id: 1, name: 'ICH', title: 'intracerebral haemorrhage', color: [220, 87, 62] },
+  { id: 2, name: 'SDH', title: 'subdural haemorrhage', color: [40, 102, 255] },
+  { id: 3, name: 'SAH', title: 'subarachnoid haemorrhage', color: [255, 255, 0] },
+  { id: 4, name: 'EDH', title: 'epidural haemorrhage', color: [5, 168, 147] },
+  { id: 5, name: 'CSDH', title: 'chronic subdural haemorrhage', color: [200, 160, 236] },
+  { id: 6, name: 'Pneumocranium', title: 'intracranial air', color: [200, 255, 254] },
+  { id: 7, name: 'IVH', title: 'intraventricular haemorrhage', color: [235, 149, 5] },
 ] as const satisfies readonly Label[];
 
 export type LabelName = (typeof LABELS)[number]['name'];

@@ -36,6 +36,46 @@ export function displayGeometry({
   return { widthMm: isTransposed ? height : width, heightMm: isTransposed ? width : height, place, order };
 }
 
+/** Darker than any tissue: what is above belongs to the head, or to what it lies on. */
+const AIR_LIMIT = -300;
+/** Part of the picture that is left around the head. */
+const HEAD_MARGIN = 0.02;
+
+/**
+ * The same way to show a scan, cut to the part of the picture in which any slice has more than air or a label: heads fill
+ * their tiles, and nothing that is there is left out.
+ */
+export function withoutAir(
+  geometry: DisplayGeometry,
+  { data, rows, columns }: Volume,
+  labelMap?: Volume<Uint8Array>,
+): DisplayGeometry {
+  const shown = new Uint8Array(rows * columns);
+  for (let voxel = 0; voxel < data.length; voxel++) {
+    if (data[voxel]! > AIR_LIMIT || (labelMap && labelMap.data[voxel]! > 0)) shown[voxel % shown.length] = 1;
+  }
+  let [left, right, top, bottom] = [1, 0, 1, 0];
+  const steps = Math.max(rows, columns);
+  for (let y = 0; y < steps; y++) {
+    for (let x = 0; x < steps; x++) {
+      const [u, v] = [(x + 0.5) / steps, (y + 0.5) / steps];
+      const [i, j] = geometry.place(u, v);
+      if (shown[Math.round(j) * columns + Math.round(i)] !== 1) continue;
+      [left, right] = [Math.min(left, u - 0.5 / steps), Math.max(right, u + 0.5 / steps)];
+      [top, bottom] = [Math.min(top, v - 0.5 / steps), Math.max(bottom, v + 0.5 / steps)];
+    }
+  }
+  if (right <= left || bottom <= top) return geometry;
+  [left, right] = [Math.max(0, left - HEAD_MARGIN), Math.min(1, right + HEAD_MARGIN)];
+  [top, bottom] = [Math.max(0, top - HEAD_MARGIN), Math.min(1, bottom + HEAD_MARGIN)];
+  return {
+    widthMm: geometry.widthMm * (right - left),
+    heightMm: geometry.heightMm * (bottom - top),
+    place: (u, v) => geometry.place(left + u * (right - left), top + v * (bottom - top)),
+    order: geometry.order,
+  };
+}
+
 function stepsUp(affine: Affine): boolean {
   return affineColumn(affine, 2)[2] >= 0;
 }

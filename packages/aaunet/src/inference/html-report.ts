@@ -34,8 +34,24 @@ function findingRow(finding: TypeFinding): string[] {
   ];
 }
 
-/** The one-page report of a scan, complete in itself: warnings, measures of every type, all slices with contours. */
-export function renderHtmlReport(report: SegmentationReport, montage: Uint8Array): string {
+/** The slices on which the found types are largest, each with the types that it shows so, in the order of the slices. */
+export function tellingSlices({ types }: SegmentationReport): { slice: number; names: string[] }[] {
+  const found = new Map<number, string[]>();
+  for (const { name, assessed, largest } of types) {
+    if (!assessed || !largest) continue;
+    found.set(largest.slice, [...(found.get(largest.slice) ?? []), name]);
+  }
+  return [...found].sort(([a], [b]) => a - b).map(([slice, names]) => ({ slice, names }));
+}
+
+/** Pictures of a report as PNG: all slices, and by number (from 1) single ones beside their outlines. */
+export interface ReportPictures {
+  readonly montage: Uint8Array;
+  readonly pair: (slice: number) => Uint8Array;
+}
+
+/** The one-page report of a scan, complete in itself: warnings, measures of every type, pictures. */
+export function renderHtmlReport(report: SegmentationReport, { montage, pair }: ReportPictures): string {
   const { geometry, problems, notice, name, model, software, totalMl } = report;
   const steps = geometry.stepMm;
   const spacing = `${geometry.spacingMm[0].toFixed(2)} x ${geometry.spacingMm[1].toFixed(2)} mm`;
@@ -46,6 +62,10 @@ export function renderHtmlReport(report: SegmentationReport, montage: Uint8Array
         ? `slices ${steps.min.toFixed(2)} to ${steps.max.toFixed(2)} mm apart`
         : `slices ${steps.median.toFixed(2)} mm apart`;
   const warnings = [notice, ...problems.map(({ message }) => message)];
+  const pairs = tellingSlices(report).map(
+    ({ slice, names }) =>
+      `<figure><figcaption>Slice ${slice}: the largest area of ${names.join(', ')}</figcaption>${htmlPicture(pair(slice), `Slice ${slice} without and with outlines`)}</figure>`,
+  );
   const tilt = geometry.tiltDegrees > 0.1 ? `, gantry tilt ${geometry.tiltDegrees.toFixed(1)}°` : '';
   return htmlPage(
     `Hemorrhage report ${name}`,
@@ -59,6 +79,7 @@ ${htmlTable(
 )}
 <p class="quiet">Volumes are the sum of all marked voxels by the slices' true extents. ABC/2 is the bedside estimate for one
 compact lesion and says little of crescents and of blood in sulci. Slices are numbered from 1 as they lie in the volume.</p>
+${pairs.length === 0 ? '' : `<h2>Where each type is largest</h2>\n<div class="pairs">${pairs.join('\n')}</div>`}
 <h2>Slices</h2>
 <figure>${htmlPicture(montage, 'All slices with the outlined lesions')}</figure>
 <h2>Scan and network</h2>

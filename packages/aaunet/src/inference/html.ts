@@ -19,6 +19,7 @@ th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px sol
 .swatch { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; }
 img { max-width: 100%; height: auto; background: #000; } figure { margin: .6rem 0; } figcaption { font-size: .9rem; }
 svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
+.pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(30rem, 1fr)); gap: .8rem; } .pairs figure { margin: 0; }
 .row { display: flex; flex-wrap: wrap; gap: 1.2rem; } .scroll { overflow-x: auto; }
 @media print { body { margin: 0; max-width: none; } }
 `;

@@ -1,8 +1,8 @@
-import type { Affine, Volume } from '@aaunet/imaging';
+import { type Affine, type Volume, labelByName } from '@aaunet/imaging';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
-import { displayGeometry, maskSlice } from './display-slice.js';
-import { chooseSlices, renderMontage } from './montage.js';
+import { displayGeometry, maskSlice, withoutAir } from './display-slice.js';
+import { chooseSlices, renderMontage, renderPair } from './montage.js';
 import { makeReport } from './report.js';
 
 const canonical: Affine = [
@@ -73,6 +73,48 @@ describe('displayGeometry', () => {
   });
 });
 
+describe('withoutAir', () => {
+  it.each([
+    ['canonical', canonical],
+    ['flipped', flipped],
+  ] as const)('cuts a %s scan to what any slice shows, labels in the air included', (_, affine) => {
+    const scan = scanOf(affine);
+    scan.data.fill(-1000);
+    const geometry = displayGeometry(scan);
+    // A head from 8 to 15 columns and 4 to 27 rows of the picture, on one slice alone.
+    for (let y = 4; y < 28; y++)
+      for (let x = 8; x < 16; x++) {
+        const [i, j] = geometry.place((x + 0.5) / 32, (y + 0.5) / 32);
+        scan.data[32 * 32 + Math.round(j) * 32 + Math.round(i)] = 40;
+      }
+    const cut = withoutAir(geometry, scan);
+    expect([cut.widthMm, cut.heightMm]).toEqual([expect.closeTo(8 + 1.28, 6), expect.closeTo(24 + 1.28, 6)]);
+    expect(cut.place(0.5, 0.5)).toEqual(geometry.place(12 / 32, 16 / 32));
+    const corner = geometry.place(31.5 / 32, 31.5 / 32);
+    const marked = labelsOf(scan, (label) => (label[Math.round(corner[1]) * 32 + Math.round(corner[0])] = 6));
+    expect(withoutAir(geometry, scan, marked).place(1, 1)).toEqual(geometry.place(1, 1));
+  });
+
+  it('shows all of a scan that is nothing but air', () => {
+    const scan = scanOf(canonical);
+    scan.data.fill(-1000);
+    expect(withoutAir(displayGeometry(scan), scan).widthMm).toBe(32);
+  });
+});
+
+describe('renderPair', () => {
+  it('shows a slice without and with its outlines, named beside the colour', () => {
+    const scan = scanOf(canonical, 32, 2);
+    const labelMap = labelsOf(scan, (label) => label.fill(2, 1024 + 32 * 10, 1024 + 32 * 20));
+    const places = findColor(renderPair(scan, labelMap, 1), labelByName('SDH').color);
+    expect(places.length).toBeGreaterThan(500);
+    expect(Math.min(...places.map(([x]) => x))).toBeGreaterThan(480);
+    // The name is in the corner, above the outline.
+    expect(Math.min(...places.map(([, y]) => y))).toBeLessThan(30);
+    expect(findColor(renderPair(scan, labelMap, 0), labelByName('SDH').color)).toEqual([]);
+  });
+});
+
 describe('maskSlice', () => {
   it('loses no single voxel when the picture is smaller than the slice', () => {
     const scan = scanOf(canonical, 64, 1);
@@ -113,8 +155,8 @@ describe('renderMontage', () => {
       }
     });
     const png = renderMontage(scan, labelMap, makeReport(scan, labelMap, context));
-    // One tile of 400 pixels under the title; the legend's swatch lies below it.
-    const contour = findColor(png, [230, 60, 60], 460);
+    // One tile of 400 pixels under title and notices; the legend's swatch lies below it, the type's name in its right corner.
+    const contour = findColor(png, labelByName('ICH').color, 520).filter(([x]) => x < 300);
     const xs = contour.map(([x]) => x - 16);
     const [low, high] = [Math.min(...xs), Math.max(...xs)];
     expect(low).toBeGreaterThan(65);

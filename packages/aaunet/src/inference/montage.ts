@@ -2,7 +2,7 @@ import { LABELS, type Volume } from '@aaunet/imaging';
 import { encode } from 'fast-png';
 import { CHARACTER_HEIGHT, textWidth } from './bitmap-font.js';
 import { Canvas, type Color } from './canvas.js';
-import { type DisplayGeometry, displayGeometry, greySlice, maskSlice } from './display-slice.js';
+import { type DisplayGeometry, displayGeometry, greySlice, maskSlice, withoutAir } from './display-slice.js';
 import type { SegmentationReport } from './report.js';
 
 /** Window in which radiologists look at brain: centre 40, width 80 HU. */
@@ -90,12 +90,10 @@ function drawContours(
   canvas: Canvas,
   tile: Tile,
   labelMap: Volume<Uint8Array>,
+  present: readonly (typeof LABELS)[number][],
   size: { slice: number; geometry: DisplayGeometry; width: number; height: number },
 ): void {
-  const sliceSize = labelMap.rows * labelMap.columns;
-  const present = new Set(labelMap.data.subarray(size.slice * sliceSize, (size.slice + 1) * sliceSize));
-  for (const { id, color } of LABELS) {
-    if (!present.has(id)) continue;
+  for (const { id, color } of present) {
     drawContour(canvas, tile, maskSlice({ ...size, volume: labelMap }, id), color, tile.width >= 300 ? 2 : 1);
   }
 }
@@ -117,11 +115,24 @@ export function drawSlice(
       canvas.set(tile.x + x, tile.y + y, [value, value, value]);
     }
   }
-  if (labelMap !== undefined) drawContours(canvas, tile, labelMap, size);
+  const present = labelMap === undefined ? [] : labelsIn(labelMap, slice);
+  if (labelMap !== undefined) drawContours(canvas, tile, labelMap, present, size);
   canvas.text(String(slice + 1), tile.x + 6, tile.y + 6, TEXT_SCALE, WHITE);
-  const middle = tile.y + Math.floor(tile.height / 2) - CHARACTER_HEIGHT;
-  canvas.text('R', tile.x + 4, middle, TEXT_SCALE, GREY);
-  canvas.text('L', tile.x + tile.width - 14, middle, TEXT_SCALE, GREY);
+  // Names beside the colours, for who cannot tell these.
+  present.forEach(({ name, color }, line) => {
+    const text = SHORT_NAMES[name] ?? name;
+    canvas.text(text, tile.x + tile.width - textWidth(text, TEXT_SCALE) - 6, tile.y + 6 + line * 18, TEXT_SCALE, color);
+  });
+  const bottom = tile.y + tile.height - CHARACTER_HEIGHT * TEXT_SCALE - 6;
+  canvas.text('R', tile.x + 6, bottom, TEXT_SCALE, GREY);
+  canvas.text('L', tile.x + tile.width - 16, bottom, TEXT_SCALE, GREY);
+}
+
+const SHORT_NAMES: Readonly<Record<string, string>> = { Pneumocranium: 'air' };
+
+function labelsIn({ data, rows, columns }: Volume<Uint8Array>, slice: number): readonly (typeof LABELS)[number][] {
+  const present = new Set(data.subarray(slice * rows * columns, (slice + 1) * rows * columns));
+  return LABELS.filter(({ id }) => present.has(id));
 }
 
 interface LegendEntry {
@@ -156,9 +167,9 @@ function notices(report: SegmentationReport): string[] {
 export function sheetLayout(
   count: number,
   { widthMm, heightMm }: DisplayGeometry,
+  tileWidth = count <= 12 ? 400 : count <= 32 ? 320 : 256,
 ): { columns: number; tileWidth: number; tileHeight: number } {
   const columns = Math.min(count, count <= 4 ? 2 : Math.ceil(Math.sqrt(count * 1.6)));
-  const tileWidth = count <= 12 ? 400 : count <= 32 ? 320 : 256;
   const aspect = Math.min(4, Math.max(0.25, heightMm / widthMm));
   return { columns, tileWidth, tileHeight: Math.round(tileWidth * aspect) };
 }
@@ -179,12 +190,27 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
+const PAIR_TILE = 480;
+
+/** A slice twice: as the scanner made it, and with the contours and names of its labels. */
+export function renderPair(scan: Volume, labelMap: Volume<Uint8Array>, slice: number): Uint8Array {
+  const geometry = withoutAir(displayGeometry(scan), scan, labelMap);
+  const { tileHeight: height } = sheetLayout(1, geometry, PAIR_TILE);
+  const canvas = new Canvas(2 * PAIR_TILE + GAP, height);
+  canvas.fillRectangle(0, 0, canvas.width, canvas.height, [45, 45, 45]);
+  [undefined, labelMap].forEach((labels, index) => {
+    const tile = { x: index * (PAIR_TILE + GAP), y: 0, width: PAIR_TILE, height };
+    drawSlice(canvas, tile, scan, labels, slice, geometry);
+  });
+  return encode({ width: canvas.width, height: canvas.height, data: canvas.data, channels: 3, depth: 8 });
+}
+
 /**
  * A PNG picture of a scan with its segmentation: axial slices from inferior to superior in the brain window, anterior
  * up, the patient's right on the left, numbered as they lie in the volume (from 1), with contours and a legend.
  */
 export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report: SegmentationReport): Uint8Array {
-  const geometry = displayGeometry(scan);
+  const geometry = withoutAir(displayGeometry(scan), scan, labelMap);
   const slices = chooseSlices(geometry.order, markedPerSlice(labelMap));
   const { columns, tileWidth, tileHeight } = sheetLayout(slices.length, geometry);
   const tileRows = Math.ceil(slices.length / columns);
@@ -195,10 +221,11 @@ export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report
   const perRow = Math.max(1, Math.floor((width - 2 * MARGIN) / entryWidth));
   const legendRows = Math.ceil(legend.length / perRow);
   const messages = notices(report).flatMap((notice) => wrap(notice, width - 2 * MARGIN));
-  const top = 2 * MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + LINE;
+  const noticesTop = 2 * MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + LINE;
+  const top = noticesTop + messages.length * LINE;
   const tilesEnd = top + tileRows * (tileHeight + GAP);
   const legendEnd = tilesEnd + MARGIN + legendRows * (2 * LINE + 8);
-  const canvas = new Canvas(width, legendEnd + messages.length * LINE + MARGIN);
+  const canvas = new Canvas(width, legendEnd);
 
   canvas.text(report.name, MARGIN, MARGIN, TITLE_SCALE, WHITE);
   canvas.text(
@@ -208,12 +235,11 @@ export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report
     TEXT_SCALE,
     GREY,
   );
-  // Lines between the slices, so that one's L and the next one's R are not read together.
-  const tilesWidth = columns * (tileWidth + GAP) - GAP;
-  canvas.fillRectangle(MARGIN, top, tilesWidth, tilesEnd - GAP - top, [45, 45, 45]);
   slices.forEach((slice, index) => {
     const x = MARGIN + (index % columns) * (tileWidth + GAP);
     const y = top + Math.floor(index / columns) * (tileHeight + GAP);
+    // Lines between the slices, so that one's L and the next one's R are not read together.
+    canvas.fillRectangle(x - GAP / 2, y - GAP / 2, tileWidth + GAP, tileHeight + GAP, [45, 45, 45]);
     drawSlice(canvas, { x, y, width: tileWidth, height: tileHeight }, scan, labelMap, slice, geometry);
   });
   legend.forEach(({ color, lines, found }, index) => {
@@ -225,7 +251,7 @@ export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report
     canvas.text(lines[1], x + 32, y + LINE, TEXT_SCALE, GREY);
   });
   messages.forEach((message, index) => {
-    canvas.text(message, MARGIN, legendEnd + index * LINE, TEXT_SCALE, AMBER);
+    canvas.text(message, MARGIN, noticesTop + index * LINE, TEXT_SCALE, AMBER);
   });
   return encode({ width: canvas.width, height: canvas.height, data: canvas.data, channels: 3, depth: 8 });
 }

@@ -3,7 +3,7 @@ import { encode } from 'fast-png';
 
 import { CHARACTER_HEIGHT } from './bitmap-font.js';
 import { Canvas, type Color } from './canvas.js';
-import { displayGeometry } from './display-slice.js';
+import { displayGeometry, withoutAir } from './display-slice.js';
 import { BRAIN_WINDOW, chooseSlices, drawSlice, sheetLayout, wrap } from './montage.js';
 
 const GAP = 6;
@@ -28,7 +28,7 @@ export interface ScanSheetText {
 export function renderScanSheet(volume: Volume<Int16Array>, { title, notices }: ScanSheetText): Uint8Array {
   // Slices of another plane are turned to axial ones; uneven slices are axial already.
   const scan = volume.positions === undefined ? toCanonical(volume).volume : volume;
-  const geometry = displayGeometry(scan);
+  const geometry = withoutAir(displayGeometry(scan), scan);
   const slices = chooseSlices(geometry.order, []);
   const { columns, tileWidth, tileHeight } = sheetLayout(slices.length, geometry);
   const rows = Math.ceil(slices.length / columns);
