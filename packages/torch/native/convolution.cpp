@@ -1,13 +1,13 @@
-// aten::convolution_backward on the CPU: the weights' gradient of channels-last float32 convolutions by kernels of our own where they
-// are faster than oneDNN's, everything else as LibTorch does it. Networks, autograd and autocast see nothing of it.
+// aten::convolution and aten::convolution_backward on the CPU: channels-last float32 convolutions by kernels of our own where they are
+// faster than oneDNN's, everything else as LibTorch does it. Networks, autograd and autocast see nothing of it.
 
 #include "kernels/convolve.h"
+#include "kernels/winograd.h"
 #include "rows.h"
 
 #include <ATen/ops/convolution_backward_native.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/convolution_native.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/sum.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -22,22 +22,77 @@ namespace {
 /// Both values of a setting that may be given as one.
 std::pair<int64_t, int64_t> pairOf(at::IntArrayRef values) { return {values[0], values[values.size() - 1]}; }
 
-ConvolutionShape shapeOf(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& weight, at::IntArrayRef stride,
-                         at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
+ConvolutionShape shapeOf(at::IntArrayRef x, at::IntArrayRef weight, at::IntArrayRef stride, at::IntArrayRef padding,
+                         at::IntArrayRef dilation, int64_t groups) {
   const auto [strideY, strideX] = pairOf(stride);
   const auto [paddingY, paddingX] = pairOf(padding);
   const auto [dilationY, dilationX] = pairOf(dilation);
-  return {.images = x.size(0), .inHeight = x.size(2), .inWidth = x.size(3), .inChannels = x.size(1), .outHeight = dy.size(2),
-          .outWidth = dy.size(3), .outChannels = dy.size(1), .kernelHeight = weight.size(2), .kernelWidth = weight.size(3),
-          .strideY = strideY, .strideX = strideX, .paddingY = paddingY, .paddingX = paddingX, .dilationY = dilationY,
-          .dilationX = dilationX, .groups = groups};
+  const auto outputs = [](int64_t inputs, int64_t kernel, int64_t step, int64_t pad, int64_t spread) {
+    return (inputs + 2 * pad - spread * (kernel - 1) - 1) / step + 1;
+  };
+  return {.images = x[0], .inHeight = x[2], .inWidth = x[3], .inChannels = x[1],
+          .outHeight = outputs(x[2], weight[2], strideY, paddingY, dilationY),
+          .outWidth = outputs(x[3], weight[3], strideX, paddingX, dilationX), .outChannels = weight[0],
+          .kernelHeight = weight[2], .kernelWidth = weight[3], .strideY = strideY, .strideX = strideX,
+          .paddingY = paddingY, .paddingX = paddingX, .dilationY = dilationY, .dilationX = dilationX, .groups = groups};
 }
 
-/// Narrow groups fill no panel, and tensors in another layout would have to be copied first.
-bool isOurs(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& weight, bool transposed, int64_t groups) {
-  const auto plain = [](const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu(); };
-  return hasConvolutionKernels() && !transposed && plain(x) && plain(dy) && plain(weight) && x.dim() == 4 && x.numel() > 0 && dy.numel() > 0 &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.size(1) / groups >= PANEL / 2;
+bool isPlain(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() && tensor.dim() == 4 &&
+         tensor.numel() > 0;
+}
+
+/// Tensors in another layout would have to be copied first.
+bool isOurs(const at::Tensor& x, const at::Tensor& weight, bool transposed) {
+  return hasConvolutionKernels() && !transposed && isPlain(x) && isPlain(weight) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+/// Whether minimal filtering serves: transforms of few tiles' weights, or of few channels, would cost more than they save.
+bool isWinograd(const ConvolutionShape& s) {
+  constexpr int64_t ENOUGH = 32, WIDE_ENOUGH = 10;
+  return s.kernelHeight == 3 && s.kernelWidth == 3 && s.strideY == 1 && s.strideX == 1 && s.dilationY == 1 && s.dilationX == 1 &&
+         s.inOfGroup() % (PANEL / 2) == 0 && s.outOfGroup() % PANEL == 0 && s.outHeight >= WINOGRAD_TILE && s.outWidth >= WINOGRAD_TILE &&
+         s.images * winogradTilesY(s) * winogradTilesX(s) >= ENOUGH &&
+         s.inOfGroup() * s.outOfGroup() >= WIDE_ENOUGH * (s.inOfGroup() + s.outOfGroup());
+}
+
+at::Tensor transformedWeights(const ConvolutionShape& s, const WinogradWeights& weights, const at::TensorOptions& options) {
+  const int64_t panels = s.outOfGroup() / PANEL, size = winogradWeightsSize(s);
+  at::Tensor transformed = at::empty({s.groups * size}, options);
+  auto* const to = transformed.mutable_data_ptr<float>();
+  at::parallel_for(0, s.groups * panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) winogradTransformWeights(s, weights, i / panels, i % panels, to + i / panels * size);
+  });
+  return transformed;
+}
+
+at::Tensor winograd(const ConvolutionShape& s, const at::Tensor& x, const at::Tensor& transformed, const Finish& finish) {
+  const int64_t size = winogradWeightsSize(s);
+  const auto* const factors = transformed.const_data_ptr<float>();
+  at::Tensor y = at::empty({s.images, s.outChannels, s.outHeight, s.outWidth}, x.options(), at::MemoryFormat::ChannelsLast);
+  auto* const out = y.mutable_data_ptr<float>();
+  const auto* const in = x.const_data_ptr<float>();
+  const int64_t tiles = s.images * winogradTilesY(s) * winogradTilesX(s), blocks = (tiles + WINOGRAD_BLOCK - 1) / WINOGRAD_BLOCK;
+  at::parallel_for(0, s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
+    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradScratch(s))]);
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t group = i / blocks, tile = i % blocks * WINOGRAD_BLOCK;
+      winogradConvolve(s, in, factors + group * size, finish, group, tile, std::min(WINOGRAD_BLOCK, tiles - tile), out, scratch.get());
+    }
+  });
+  return y;
+}
+
+/// The convolution that takes the gradient of a convolution's output to that of its input: with the kernels turned, from output to
+/// input channels.
+ConvolutionShape turned(const ConvolutionShape& s) {
+  ConvolutionShape result = s;
+  std::swap(result.inChannels, result.outChannels);
+  std::swap(result.inHeight, result.outHeight);
+  std::swap(result.inWidth, result.outWidth);
+  result.paddingY = s.kernelHeight - 1 - s.paddingY;
+  result.paddingX = s.kernelWidth - 1 - s.paddingX;
+  return result;
 }
 
 /// How a gradient is cut up: by panels of input channels, and by rows of pixels where those are few. The same on any number of threads.
@@ -78,37 +133,142 @@ at::Tensor weightGradientOf(const ConvolutionShape& s, const at::Tensor& x, cons
   auto* const out = result.mutable_data_ptr<float>();
   at::parallel_for(0, s.outChannels, 8, [&](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; channel++)
-      for (int64_t tap = 0; tap < s.taps(); tap++)
-        for (int64_t i = 0; i < s.inOfGroup(); i++) {
-          const int64_t group = channel / s.outOfGroup(), panel = group * panels + i / PANEL;
-          const float* from = partial + ((panel * s.outOfGroup() + channel % s.outOfGroup()) * s.taps() + tap) * PANEL + i % PANEL;
-          float sum = 0;
-          for (int64_t cut = 0; cut < cuts.byRows; cut++) sum += from[cut * whole];
-          out[(channel * s.taps() + tap) * s.inOfGroup() + i] = sum;
+      for (int64_t panel = 0; panel < panels; panel++) {
+        const int64_t strip = (channel / s.outOfGroup() * panels + panel) * s.outOfGroup() + channel % s.outOfGroup();
+        const int64_t channels = std::min(PANEL, s.inOfGroup() - panel * PANEL);
+        for (int64_t tap = 0; tap < s.taps(); tap++) {
+          float* const to = out + (channel * s.taps() + tap) * s.inOfGroup() + panel * PANEL;
+          const float* const from = partial + (strip * s.taps() + tap) * PANEL;
+          std::copy(from, from + channels, to);
+          for (int64_t cut = 1; cut < cuts.byRows; cut++)
+            for (int64_t i = 0; i < channels; i++) to[i] += from[cut * whole + i];
         }
+      }
   });
   return result;
 }
 
+/// The same by minimal filtering.
+at::Tensor winogradWeightGradientOf(const ConvolutionShape& s, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& weight) {
+  // The sums of a cut must be small beside the work on its tiles.
+  constexpr int64_t PANELS = 8, TASKS = 16, TILES_OF_CUT = 256;
+  const int64_t all = panelsOfGroup(s), panels = std::min(PANELS, all), ofGroup = (all + panels - 1) / panels;
+  const int64_t total = s.images * winogradTilesY(s) * winogradTilesX(s);
+  const int64_t cuts = std::clamp<int64_t>(TASKS / (ofGroup * s.groups), 1, std::max<int64_t>(1, total / TILES_OF_CUT));
+  const int64_t tiles = (total + cuts - 1) / cuts, size = winogradSumsSize(s, panels), parts = s.groups * ofGroup;
+  const auto partOf = [&](int64_t part, int64_t cut) {
+    const int64_t first = part % ofGroup * panels, tile = std::min(cut * tiles, total);
+    return WinogradGradientPart{part / ofGroup, first, std::min(panels, all - first), tile, std::min(tiles, total - tile)};
+  };
+  const at::Tensor sums = at::empty({cuts * parts * size}, x.options());
+  auto* const partial = sums.mutable_data_ptr<float>();
+  const auto* const input = x.const_data_ptr<float>();
+  const auto* const gradient = dy.const_data_ptr<float>();
+  at::parallel_for(0, cuts * parts, 1, [&](int64_t begin, int64_t end) {
+    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradGradientScratch(s, panels))]);
+    for (int64_t task = begin; task < end; task++) {
+      std::fill(partial + task * size, partial + (task + 1) * size, 0.0F);
+      winogradWeightGradient(s, input, gradient, partOf(task % parts, task / parts), partial + task * size, scratch.get());
+    }
+  });
+  at::Tensor result = at::empty(weight.sizes(), weight.options(), at::MemoryFormat::ChannelsLast);
+  auto* const out = result.mutable_data_ptr<float>();
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; part++) winogradTransformGradient(s, partOf(part, 0), partial + part * size, cuts, parts * size, out);
+  });
+  return result;
+}
+
+WinogradWeights weightsOf(const at::Tensor& weight) {
+  return {weight.const_data_ptr<float>(), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3), 0, false};
+}
+
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
+                       at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef outputPadding, int64_t groups) {
+  const auto byLibTorch = [&] {
+    return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
+  };
+  const bool hasBias = bias.has_value() && bias->defined();
+  if (!isOurs(x, weight, transposed) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return byLibTorch();
+  if (hasBias && (bias->scalar_type() != at::kFloat || !bias->is_contiguous() || bias->numel() != weight.size(0))) return byLibTorch();
+  const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
+  if (s.outHeight < 1 || s.outWidth < 1 || !isWinograd(s)) return byLibTorch();
+  return winograd(s, x, transformedWeights(s, weightsOf(weight), x.options()), {hasBias ? bias->const_data_ptr<float>() : nullptr, nullptr, false});
+}
 
 Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight, at::OptionalIntArrayRef biasSizes,
                               at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                               at::IntArrayRef outputPadding, int64_t groups, std::array<bool, 3> mask) {
-  if (!mask[1] || !isOurs(x, dy, weight, transposed, groups))
-    return at::native::convolution_backward(dy, x, weight, biasSizes, stride, padding, dilation, transposed, outputPadding, groups, mask);
+  const auto byLibTorch = [&](const at::Tensor& gradient, std::array<bool, 3> wanted) {
+    return at::native::convolution_backward(gradient, x, weight, biasSizes, stride, padding, dilation, transposed, outputPadding, groups, wanted);
+  };
+  if (!isOurs(x, weight, transposed) || !isPlain(dy)) return byLibTorch(dy, mask);
   const at::Tensor gradient = channelsLast(dy);
-  Gradients result;
-  if (mask[0])
-    std::get<0>(result) = std::get<0>(at::native::convolution_backward(gradient, x, weight, biasSizes, stride, padding, dilation, transposed,
-                                                                       outputPadding, groups, {true, false, false}));
-  std::get<1>(result) = weightGradientOf(shapeOf(x, gradient, weight, stride, padding, dilation, groups), x, gradient, weight);
-  if (mask[2]) std::get<2>(result) = gradient.sum(at::IntArrayRef{0, 2, 3});
+  const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
+  const bool turns = mask[0] && isWinograd(s) && isWinograd(turned(s));
+  // Narrow groups fill no panel.
+  const bool weighs = mask[1] && s.inOfGroup() >= PANEL / 2;
+  Gradients result = byLibTorch(gradient, {mask[0] && !turns, mask[1] && !weighs, mask[2]});
+  if (turns) {
+    const int64_t outStep = weight.stride(0), inStep = weight.stride(1);
+    // Of a group's outputs, numbered through: they lie beside each other within the group, the groups as far apart as its inputs.
+    const WinogradWeights weights{weight.const_data_ptr<float>(), inStep, outStep, weight.stride(2), weight.stride(3),
+                                  s.outOfGroup() * outStep - s.inOfGroup() * inStep, true};
+    const ConvolutionShape back = turned(s);
+    std::get<0>(result) = winograd(back, gradient, transformedWeights(back, weights, x.options()), {nullptr, nullptr, false});
+  }
+  if (weighs) std::get<1>(result) = isWinograd(s) ? winogradWeightGradientOf(s, x, gradient, weight) : weightGradientOf(s, x, gradient, weight);
   return result;
+}
+
+/// For inference: weights transformed once, where minimal filtering serves for images of this size.
+std::optional<at::Tensor> winogradWeights(const at::Tensor& weight, at::IntArrayRef inputSize, at::IntArrayRef stride, at::IntArrayRef padding,
+                                          at::IntArrayRef dilation, int64_t groups) {
+  TORCH_CHECK(isPlain(weight) && inputSize.size() == 4 && groups > 0 && inputSize[1] == weight.size(1) * groups && weight.size(0) % groups == 0,
+              "weight: expected float32 out x in / groups x H x W for an input of ", inputSize, ", found ", weight.sizes());
+  const ConvolutionShape s = shapeOf(inputSize, weight.sizes(), stride, padding, dilation, groups);
+  if (!hasConvolutionKernels() || !isWinograd(s)) return std::nullopt;
+  return transformedWeights(s, weightsOf(weight), weight.options().memory_format(std::nullopt));
+}
+
+/// relu(convolution + bias + residual) of a 3x3 convolution with stride 1 and `winograd_weights`.
+at::Tensor winogradConvolution(const at::Tensor& input, const at::Tensor& weights, int64_t outChannels, at::IntArrayRef padding, int64_t groups,
+                               const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& residual, bool relu) {
+  TORCH_CHECK(hasConvolutionKernels() && isPlain(input), "input: expected float32 N x C x H x W on a processor with AVX2, found ", input.scalar_type(), " ", input.sizes());
+  TORCH_CHECK(groups > 0 && outChannels > 0 && input.size(1) % groups == 0 && outChannels % groups == 0 && padding.size() == 2,
+              "groups: expected a divisor of ", input.size(1), " and ", outChannels, " channels, found ", groups);
+  const ConvolutionShape s = shapeOf(input.sizes(), {outChannels, input.size(1) / groups, 3, 3}, {1, 1}, padding, {1, 1}, groups);
+  const std::vector<int64_t> sizes{s.images, outChannels, s.outHeight, s.outWidth};
+  TORCH_CHECK(s.inOfGroup() % (PANEL / 2) == 0 && s.outOfGroup() % PANEL == 0 && s.outHeight > 0 && s.outWidth > 0, "expected groups of whole vectors of channels, found ",
+              s.inOfGroup(), " and ", s.outOfGroup());
+  TORCH_CHECK(weights.scalar_type() == at::kFloat && weights.is_contiguous() && weights.numel() == groups * winogradWeightsSize(s),
+              "weights: expected those of winograd_weights, found ", weights.sizes());
+  TORCH_CHECK(!bias || (bias->scalar_type() == at::kFloat && bias->is_contiguous() && bias->numel() == outChannels), "bias: expected [", outChannels, "] of float32");
+  TORCH_CHECK(!residual || (isPlain(*residual) && residual->sizes() == sizes), "residual: expected ", sizes, " of float32");
+  const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
+  return winograd(s, channelsLast(input), weights,
+                  {bias ? bias->const_data_ptr<float>() : nullptr, residual ? added.const_data_ptr<float>() : nullptr, relu});
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(aten, CPU, library) { library.impl("convolution_backward", convolutionBackward); }
+TORCH_LIBRARY_FRAGMENT(aaunet, library) {
+  library.def("winograd_weights(Tensor weight, int[] input_size, int[2] stride, int[2] padding, int[2] dilation, int groups) -> Tensor?");
+  library.def(
+      "winograd_convolution(Tensor input, Tensor weights, int out_channels, int[2] padding, int groups, Tensor? bias, Tensor? residual, "
+      "bool relu) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(aaunet, CPU, library) {
+  library.impl("winograd_weights", winogradWeights);
+  library.impl("winograd_convolution", winogradConvolution);
+}
+
+TORCH_LIBRARY_IMPL(aten, CPU, library) {
+  library.impl("convolution", convolution);
+  library.impl("convolution_backward", convolutionBackward);
+}
 
 }  // namespace aaunet

@@ -1,23 +1,11 @@
 #include "convolve.h"
 
+#include "avx2.h"
+
 namespace aaunet {
 
 namespace {
 
-using Vector __attribute__((vector_size(32))) = float;
-constexpr int LANES = 8;
-
-Vector load(const float* from) {
-  Vector value;
-  __builtin_memcpy(&value, from, sizeof value);
-  return value;
-}
-void store(float* to, Vector value) { __builtin_memcpy(to, &value, sizeof value); }
-/// Not as a sum with 0, which the compiler would have to compute.
-Vector broadcast(float value) { return Vector{value, value, value, value, value, value, value, value}; }
-
-/// Output channels at a time: with two vectors of input channels they fill 12 of 16 registers.
-constexpr int64_t HEIGHT = 6;
 /// Output pixels that are packed at a time: their panels stay in the first cache.
 constexpr int64_t TILE_PIXELS = 128;
 constexpr int64_t TILE_WIDTH = 64;
@@ -27,25 +15,11 @@ struct Tile {
   int64_t height, width, patchHeight, patchWidth;
 };
 
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 Tile largestTile(const ConvolutionShape& s) {
   const int64_t width = smaller(s.outWidth, TILE_WIDTH), height = smaller(s.outHeight, TILE_PIXELS / width);
   return {height, width, (height - 1) * s.strideY + (s.kernelHeight - 1) * s.dilationY + 1,
           (width - 1) * s.strideX + (s.kernelWidth - 1) * s.dilationX + 1};
 }
-
-/// The output channels of a group in strips of HEIGHT or one less, so that none is nearly empty.
-struct Strips {
-  int64_t count, tall;  // the first `tall` have one more than the others
-
-  explicit Strips(int64_t channels) : count((channels + HEIGHT - 1) / HEIGHT), tall(channels - count * (channels / count)), low_(channels / count) {}
-  int64_t height(int64_t strip) const { return low_ + (strip < tall ? 1 : 0); }
-  int64_t first(int64_t strip) const { return strip * low_ + smaller(strip, tall); }
-
- private:
-  int64_t low_;
-};
 
 /// sums[m] += sum over rows x columns pixels of a[m] * b, for M output channels and a panel of input channels.
 template <int M>
@@ -75,19 +49,6 @@ void packStrip(const float* dy, const ConvolutionShape& s, const Tile& tile, flo
   for (int64_t y = 0; y < tile.height; y++)
     for (int64_t x = 0; x < tile.width; x++, to += M)
       __builtin_memcpy(to, dy + (y * s.outWidth + x) * s.outChannels, M * sizeof(float));
-}
-
-/// Calls `body<M>()` with a strip's height.
-template <typename Body>
-void withHeight(int64_t height, Body body) {
-  switch (height) {
-    case 1: return body.template operator()<1>();
-    case 2: return body.template operator()<2>();
-    case 3: return body.template operator()<3>();
-    case 4: return body.template operator()<4>();
-    case 5: return body.template operator()<5>();
-    default: return body.template operator()<6>();
-  }
 }
 
 /// A panel of the input pixels below a tile, zeros where there are none.

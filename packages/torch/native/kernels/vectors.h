@@ -9,14 +9,23 @@ namespace aaunet::AAUNET_ISA {
 
 namespace {
 
+/// Bytes of a vector: those of a register. Of wider ones GCC would compare and choose value by value.
+#if defined(__AVX512F__)
+constexpr int VECTOR = 64;
+#elif defined(__AVX2__)
+constexpr int VECTOR = 32;
+#else
+constexpr int VECTOR = 16;
+#endif
+
 template <typename T>
 struct Lanes;
 
 template <>
 struct Lanes<double> {
-  static constexpr int width = 8;
-  using Vector __attribute__((vector_size(64))) = double;
-  using Mask __attribute__((vector_size(64))) = int64_t;
+  static constexpr int width = VECTOR / sizeof(double);
+  using Vector __attribute__((vector_size(VECTOR))) = double;
+  using Mask __attribute__((vector_size(VECTOR))) = int64_t;
 
   static Vector load(const double* from) {
     Vector value;
@@ -28,9 +37,9 @@ struct Lanes<double> {
 
 template <>
 struct Lanes<float> {
-  static constexpr int width = 16;
-  using Vector __attribute__((vector_size(64))) = float;
-  using Mask __attribute__((vector_size(64))) = int32_t;
+  static constexpr int width = VECTOR / sizeof(float);
+  using Vector __attribute__((vector_size(VECTOR))) = float;
+  using Mask __attribute__((vector_size(VECTOR))) = int32_t;
 
   static Vector load(const float* from) {
     Vector value;
@@ -42,8 +51,8 @@ struct Lanes<float> {
 
 template <>
 struct Lanes<Bf16> : Lanes<float> {
-  using Wide __attribute__((vector_size(64))) = uint32_t;
-  using Narrow __attribute__((vector_size(32))) = uint16_t;
+  using Wide __attribute__((vector_size(VECTOR))) = uint32_t;
+  using Narrow __attribute__((vector_size(VECTOR / 2))) = uint16_t;
 
   static Vector load(const Bf16* from) {
     Narrow bits;

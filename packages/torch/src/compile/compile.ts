@@ -154,6 +154,9 @@ class Compiler {
     const type = corruptsTheHeapInBfloat16(step) ? 'float32' : this.precision;
     const { padding, stride, dilation, groups } = geometry;
     const inputSize = [1, ...input.shape.slice(1)];
+    const bias = step.bias ? this.constant(step.bias, type) : null;
+    const filtered = type === 'float32' && activation !== 'sigmoid' ? this.minimalFiltering(step, bias) : null;
+    if (filtered) return filtered;
     const plainWeight = this.constant(step.weight, type);
     const weight = this.own(
       operator('mkldnn::_reorder_convolution_weight')(
@@ -165,7 +168,6 @@ class Compiler {
         inputSize,
       ) as Tensor,
     );
-    const bias = step.bias ? this.constant(step.bias, type) : null;
     const unary = activation ?? 'none';
     const read = (values: Values, tensor: TracedTensor): Tensor => {
       const value = values.get(tensor)!;
@@ -200,6 +202,34 @@ class Compiler {
         ) as Tensor,
       ),
     ];
+  }
+
+  /** By minimal filtering, where the machine and the convolution's shape are such that this is faster. */
+  private minimalFiltering(
+    { input, weight, residual, activation, geometry }: Convolution,
+    bias: Tensor | null,
+  ): Run | null {
+    const { padding, stride, dilation, groups } = geometry;
+    const inputSize = [1, ...input.shape.slice(1)];
+    const plain = weight.constant!.to({ dtype: 'float32' });
+    const filters = operator('aaunet::winograd_weights')(
+      plain,
+      inputSize,
+      stride,
+      padding,
+      dilation,
+      groups,
+    ) as Tensor | null;
+    if (!filters) return null;
+    const own = this.own(filters);
+    const call = operator('aaunet::winograd_convolution');
+    const outChannels = weight.shape[0];
+    return (values) => {
+      const added = residual ? values.get(residual)! : null;
+      return [
+        call(values.get(input)!, own, outChannels, padding, groups, bias, added, activation === 'relu') as Tensor,
+      ];
+    };
   }
 
   private normalization({ input, residual, parameters, groups, eps, relu }: Normalization): Run {

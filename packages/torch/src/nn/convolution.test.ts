@@ -19,7 +19,10 @@ interface Case {
 
 /** Full and partly filled panels of channels, tiles of pixels and strips of output channels, and every setting of a convolution. */
 const CASES: Record<string, Case> = {
-  '3x3': { input: [2, 32, 9, 70], out: 16, kernel: 3, padding: 1 },
+  '3x3': { input: [2, 32, 9, 70], out: 32, kernel: 3, padding: 1 },
+  '3x3 in groups of whole panels': { input: [2, 64, 21, 18], out: 96, kernel: 3, padding: 1, groups: 2 },
+  '3x3 without padding': { input: [2, 16, 27, 26], out: 48, kernel: 3 },
+  '3x3 with padding 2': { input: [2, 40, 25, 24], out: 32, kernel: 3, padding: 2 },
   '3x3 of channels that fill no panel': { input: [2, 24, 13, 9], out: 7, kernel: 3, padding: 1 },
   '3x3 with stride 2': { input: [2, 20, 33, 31], out: 40, kernel: 3, padding: 1, stride: 2 },
   '3x3 in two groups': { input: [1, 80, 40, 20], out: 48, kernel: 3, padding: 1, groups: 2 },
@@ -63,7 +66,7 @@ describe('a channels-last convolution in float32', () => {
       const expected = run(settings, true);
       for (const [i, found] of run(settings, false).entries()) {
         expect(found.shape).toEqual(expected[i]!.shape);
-        expect(difference(found, expected[i]!)).toBeLessThan(2e-6);
+        expect(difference(found, expected[i]!)).toBeLessThan(5e-6);
       }
     });
   });
