@@ -106,3 +106,23 @@ it('loads nothing from a broken file and leaves no tensor behind', () => {
   expect(() => loadTensors(path.join(folder, 'none'))).toThrow('none');
   expect(memoryStats()).toEqual(before);
 });
+
+it('saving keeps no copy of tensors that lie otherwise than in the file', () => {
+  // 16 MiB each, channels last.
+  const saved = new Map(
+    Array.from({ length: 8 }, (_, i) => {
+      using plain = zeros([64, 64, 32, 32]);
+      return [`weight${i}`, plain.add(i).contiguous('channels_last')] as const;
+    }),
+  );
+  const before = process.memoryUsage().external;
+  saveTensors(file, saved);
+  expect((process.memoryUsage().external - before) / 2 ** 20).toBeLessThan(2 * 16);
+  const { tensors } = loadTensors(file);
+  for (const [i, [name, expected]] of [...saved].entries()) {
+    using difference = tensors.get(name)!.sub(expected).abs().max();
+    expect(difference.item(), name).toBe(0);
+    expect(tensors.get(name)!.data('float32')[7], name).toBe(i);
+  }
+  release([...saved.values(), ...tensors.values()]);
+});

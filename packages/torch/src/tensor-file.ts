@@ -2,8 +2,15 @@ import { extname } from 'node:path';
 
 import { TorchCheckpoint } from './checkpoint/torch-checkpoint.js';
 import { aten } from './operators.js';
-import { SafetensorsFile, writeSafetensors, type SafetensorsDtype, type SafetensorsSource } from './safetensors.js';
+import {
+  ITEM_SIZES,
+  SafetensorsFile,
+  writeSafetensors,
+  type SafetensorsDtype,
+  type SafetensorsSource,
+} from './safetensors.js';
 import { noGrad } from './autograd.js';
+import { tidy } from './scope.js';
 import { empty } from './create.js';
 import type { Dtype, Tensor } from './tensor.js';
 
@@ -35,16 +42,25 @@ export function saveTensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Record<string, string> = {},
 ): void {
-  const entries: SafetensorsSource[] = [...tensors].map(([name, tensor]) => {
+  const described = [...tensors].map(([name, tensor]) => {
     const dtype = FORMAT_NAMES[tensor.dtype as keyof typeof FORMAT_NAMES] as SafetensorsDtype | undefined;
     if (!dtype) throw new TypeError(`saveTensors: ${name} is ${tensor.dtype}, which safetensors cannot hold.`);
+    const isInPlace = tensor.device === 'cpu' && tensor.isContiguous();
+    return { name, dtype, tensor, bytesToCopy: isInPlace ? 0 : tensor.numel * ITEM_SIZES[dtype] };
+  });
+  // An ArrayBuffer keeps its tensor's memory until it is collected: all copies share one.
+  using copy = empty([Math.max(0, ...described.map(({ bytesToCopy }) => bytesToCopy))], { dtype: 'uint8' });
+  const copied = new Uint8Array(copy.buffer());
+  const entries = described.map(({ name, dtype, tensor, bytesToCopy }): SafetensorsSource => {
     const data = (): Uint8Array =>
-      noGrad(() => {
-        using plain = tensor.detach();
-        using cpu = plain.cpu();
-        using row = cpu.contiguous();
-        return new Uint8Array(row.buffer());
-      });
+      tidy(() =>
+        noGrad(() => {
+          if (bytesToCopy === 0) return new Uint8Array(tensor.detach().buffer());
+          const typed = aten.view.dtype(copy.narrow(0, 0, bytesToCopy), tensor.dtype);
+          typed.reshape(...tensor.shape).copy_(tensor);
+          return copied.subarray(0, bytesToCopy);
+        }),
+      );
     return { name, dtype, shape: tensor.shape, data };
   });
   writeSafetensors(path, entries, metadata);
