@@ -52,17 +52,23 @@ function mayLeave({ session: { isEdited, isUnsaved } }: Viewer): boolean {
 
 function bindDrop(viewer: Viewer): void {
   const target = box('stage');
-  addEventListener('dragover', (event) => {
-    event.preventDefault();
+  // NiiVue lets no drop on its canvas pass, so it must not see any.
+  const listen = (name: 'dragover' | 'drop', listener: (event: DragEvent) => void): void => {
+    const first = (event: DragEvent): void => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      listener(event);
+    };
+    addEventListener(name, first, { capture: true });
+  };
+  listen('dragover', () => {
     target.classList.add('over');
   });
   addEventListener('dragleave', () => {
     target.classList.remove('over');
   });
-  addEventListener('drop', (event) => {
-    event.preventDefault();
+  listen('drop', ({ dataTransfer }) => {
     target.classList.remove('over');
-    const { dataTransfer } = event;
     if (dataTransfer)
       attempt(async () => {
         const files = await droppedFiles(dataTransfer);

@@ -49,7 +49,6 @@ export class Stage {
   #scan: Volume<Int16Array> | undefined;
   #layout: Layout = 'axial';
   #window: HuWindow = { center: 40, width: 80 };
-  #frame = 0;
   #next = 0;
   #windowing = 0;
   onSlice: (slice: number) => void = () => undefined;
@@ -181,12 +180,26 @@ export class Stage {
     const bitmap = this.#nv.drawBitmap;
     if (this.#scan === undefined || bitmap === null) return;
     const size = this.#scan.rows * this.#scan.columns;
-    for (const k of slices ?? Array(this.#scan.slices).keys())
+    for (const k of slices ?? Array(this.#scan.slices).keys()) {
       bitmap.set(labels.slice(k * size, (k + 1) * size).reverse(), k * size);
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => {
-      this.#nv.refreshDrawing(true);
-    });
+      if (slices !== undefined) this.#upload(bitmap.subarray(k * size, (k + 1) * size), k);
+    }
+    if (slices === undefined) this.#nv.refreshDrawing(false);
+    this.redraw();
+  }
+
+  /** Hands one slice of the masks to the GPU: NiiVue would send and look through all, too slow for a brush. */
+  #upload(slice: Uint8Array, k: number): void {
+    const { rows, columns } = this.#scan!;
+    if (this.#nv.opts.is2DSliceShader) {
+      this.#nv.refreshDrawing(false);
+      return;
+    }
+    const { gl } = this.#nv;
+    gl.activeTexture(gl.TEXTURE7);
+    gl.bindTexture(gl.TEXTURE_3D, this.#nv.drawTexture);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, k, columns, rows, 1, gl.RED, gl.UNSIGNED_BYTE, slice);
   }
 
   /** The voxel under a pointer; undefined outside of the slices. */

@@ -146,3 +146,7 @@ export class BrowsedViewer {
 
 /** Takes a folder of {@link phantomFolder} away again. */
 export const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
+
+/** Which share of the voxels have the same label. */
+export const shareOfEqual = (a: Uint8Array, b: Uint8Array): number =>
+  a.length === b.length ? a.reduce((sum, label, index) => sum + (label === b[index] ? 1 : 0), 0) / a.length : 0;

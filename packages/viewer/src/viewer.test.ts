@@ -7,10 +7,15 @@ import { readDicomFolder } from '@aaunet/imaging/node';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { BrowsedViewer, canBrowse, PATIENCE, phantomFolder, predictedLabels, removeFolder } from './testing-browser.js';
-
-const shareOf = (a: Uint8Array, b: Uint8Array): number =>
-  a.reduce((sum, value, index) => sum + (value === b[index] ? 1 : 0), 0) / a.length;
+import {
+  BrowsedViewer,
+  canBrowse,
+  PATIENCE,
+  phantomFolder,
+  predictedLabels,
+  removeFolder,
+  shareOfEqual,
+} from './testing-browser.js';
 
 describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () => {
   let folder: string;
@@ -45,7 +50,7 @@ describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () 
     await viewer.run();
     const labels = await viewer.savedLabels();
     const predicted = await predictedLabels(folder, study());
-    expect(shareOf(labels.data, predicted.data)).toBeGreaterThanOrEqual(0.9999);
+    expect(shareOfEqual(labels.data, predicted.data)).toBeGreaterThanOrEqual(0.9999);
     expect(labels.data.filter((label) => label > 0).length).toBeGreaterThan(1000);
     labels.affine.flat().forEach((value, index) => {
       expect(value).toBeCloseTo(volume.affine.flat()[index]!, 3);
@@ -152,7 +157,7 @@ describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () 
     }
     const report = new TextDecoder().decode(files['report.html']);
     expect(report).not.toMatch(/PHANTOM\^|src="(?!data:)/);
-    const other = await viewer.context.newPage();
+    const other = await viewer.browser.newPage();
     await other.goto(`file://${join(folder, 'report.html')}`);
     await other.getByText('Research use only').waitFor();
     await other.getByText('corrected by hand').waitFor();
