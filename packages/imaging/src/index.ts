@@ -24,6 +24,8 @@ export { chooseDicomSeries, whyNotChosen } from './dicom/choose.js';
 export type { SeriesChoice } from './dicom/choose.js';
 export { loadDicomCodec } from './dicom/codec/decode-frame.js';
 export { setCodecLocation } from './dicom/codec/wasm.js';
+export { readGrayJpeg } from './dicom/codec/jpeg.js';
+export type { GrayPicture } from './dicom/codec/jpeg.js';
 export type { DicomDataset } from './dicom/dataset.js';
 export { dicomdirFiles } from './dicom/dicomdir.js';
 export { parseDicom } from './dicom/parse.js';

@@ -40,6 +40,7 @@ const datasetFileSchema = z.looseObject({
   untyped: z.array(z.enum(labelNames)).optional(),
   lineage: z.record(nameSchema, lineageSchema).optional(),
   synthetic: z.boolean().optional(),
+  approximateHu: z.boolean().optional(),
   slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
 });
 
@@ -67,6 +68,8 @@ export interface Dataset extends Annotation {
   readonly cases: readonly DatasetCase[];
   /** True for phantoms. */
   readonly synthetic: boolean;
+  /** True where HU were computed from pictures of a display window, so that they are off and cut off outside of it. */
+  readonly approximateHu: boolean;
 }
 
 /** What `writeDatasetFile` needs beside the files themselves. */
@@ -83,6 +86,7 @@ export interface DatasetDescription {
   /** Case to where it comes from. */
   readonly lineage?: Readonly<Record<string, Lineage>> | undefined;
   readonly synthetic?: boolean | undefined;
+  readonly approximateHu?: boolean | undefined;
   readonly description?: string | undefined;
   /** Cases with uneven slices: the place of each slice's first voxel (LPS+, mm). */
   readonly slicePositions?: Readonly<Record<string, readonly (readonly [number, number, number])[]>> | undefined;
@@ -190,12 +194,13 @@ export async function readDataset(folder: string): Promise<Dataset> {
     untyped: LABELS.map(({ name }) => name).filter((name) => file.untyped?.includes(name)),
     hasUnknown,
     synthetic: file.synthetic ?? false,
+    approximateHu: file.approximateHu ?? false,
   };
 }
 
 /** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
 export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
-  const { name, patients, annotated, untyped = [], lineage, synthetic, slicePositions } = description;
+  const { name, patients, annotated, untyped = [], lineage, synthetic, approximateHu, slicePositions } = description;
   const text = description.description;
   Object.keys(patients).forEach(checkCaseName);
   await writeJsonAtomic(join(folder, 'dataset.json'), {
@@ -210,6 +215,7 @@ export async function writeDatasetFile(folder: string, description: DatasetDescr
     patients,
     ...(lineage === undefined ? {} : { lineage }),
     ...(synthetic === undefined ? {} : { synthetic }),
+    ...(approximateHu === undefined ? {} : { approximateHu }),
     ...(slicePositions === undefined ? {} : { slicePositions }),
   });
 }

@@ -37,6 +37,7 @@ beforeAll(async () => {
     fit: 'pad',
     precision: 'fp32',
     synthetic: true,
+    approximateHu: false,
   });
 }, TIMEOUT);
 afterAll(async () => {

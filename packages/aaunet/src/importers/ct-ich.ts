@@ -4,8 +4,9 @@ import { LABELS, type LabelName, type Volume } from '@aaunet/imaging';
 
 import { UNKNOWN_LABEL } from '../datasets/annotation.js';
 import { unmatched } from './bhsd.js';
+import { filesOf, findPictureScans, readPictureScan } from './ct-ich-pictures.js';
 import { listFiles, niftiFilesIn, parseCsv, readText, type FoundFile } from './files.js';
-import { FIVE_TYPES, type Importer, type Notes } from './importer.js';
+import { FIVE_TYPES, type ImportedCase, type Importer, type Notes, type SkippedCase } from './importer.js';
 import { binaryMapping, readPair } from './masks.js';
 
 /** Columns of the diagnosis table and the types they stand for. */
@@ -20,59 +21,72 @@ const COLUMNS: readonly (readonly [column: string, type: LabelName])[] = [
 /** By slice number (from 1): the labels that the table gives the slice. */
 type Diagnoses = ReadonlyMap<number, readonly number[]>;
 
+/** A scan with a binary mask, and the number that the table gives each of its slices. */
+interface MaskedScan {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly read: (notes: Notes) => Promise<ImportedCase & { readonly numbers?: readonly number[] }>;
+}
+
 /**
- * PhysioNet CT-ICH (Hssayeni et al. 2020), release 1.3 and later: binary masks, and a table that names the types in each
- * slice. A slice with one type has its voxels named; where it has several, or none, they are blood of unknown type.
+ * PhysioNet CT-ICH (Hssayeni et al. 2020): binary masks, and a table that names the types in each slice. A slice with one
+ * type has its voxels named; where it has several, or none, they are blood of unknown type. Release 1.3 and later are NIfTI;
+ * earlier ones are pictures in display windows, whose HU are approximate.
  */
 export const ctIch: Importer = {
   title: 'PhysioNet CT-ICH',
-  layout: 'the folders "ct_scans" and "masks" and the table hemorrhage_diagnosis_raw_ct.csv',
+  layout:
+    'the folders "ct_scans" and "masks" (or, of releases before 1.3, Patients_CT/NNN/brain and bone) and the table hemorrhage_diagnosis*.csv',
   async plan(source) {
     const files = await listFiles(source);
     const [images, masks] = [niftiFilesIn(files, /(^|\/)ct_scans\/$/i), niftiFilesIn(files, /(^|\/)masks\/$/i)];
-    if (images.size === 0 || masks.size === 0) {
-      refuseOldRelease(files);
-      return undefined;
-    }
+    const isNifti = images.size > 0 && masks.size > 0;
+    const scans = isNifti ? niftiScans(images, masks) : pictureScans(files);
+    if (scans.length === 0) return undefined;
     const table = files.find(({ path }) => /hemorrhage_diagnosis[^/]*\.csv$/i.test(path));
     if (table === undefined) {
       throw new Error(
-        `Expected hemorrhage_diagnosis_raw_ct.csv beside ct_scans and masks in ${source}, found none; without it no type is known.`,
+        `Expected hemorrhage_diagnosis*.csv beside the scans in ${source}, found none; without it no type is known.`,
       );
     }
     const diagnoses = readDiagnoses(await readText(table.absolute), table.path);
+    const skipped: readonly SkippedCase[] = isNifti ? unmatched(images, masks) : [];
     return {
       name: 'PhysioNet CT-ICH',
       annotated: FIVE_TYPES,
       untyped: FIVE_TYPES,
       hasUnknown: true,
-      cases: [...images].flatMap(([name, image]) => {
-        const mask = masks.get(name);
-        if (mask === undefined) return [];
-        return [
-          {
-            name: `CTICH_${name}`,
-            patient: `ct-ich:${Number(name) || name}`,
-            files: [image.absolute, mask.absolute, table.absolute],
-            read: async (notes: Notes) => {
-              const { image: scan, labels } = await readPair(image.absolute, mask.absolute, binaryMapping(1), notes);
-              return { image: scan, labels: nameTypes(labels, diagnoses.get(Number(name)), notes) };
-            },
-          },
-        ];
-      }),
-      skipped: unmatched(images, masks),
+      ...(!isNifti && { approximateHu: true }),
+      cases: scans.map(({ name, files: own, read }) => ({
+        name: `CTICH_${name}`,
+        patient: `ct-ich:${Number(name) || name}`,
+        files: [...own, table.absolute],
+        read: async (notes: Notes) => {
+          const { image, labels, numbers } = await read(notes);
+          return { image, labels: nameTypes(labels, diagnoses.get(Number(name)), notes, numbers) };
+        },
+      })),
+      skipped,
       notes: [{ level: 'found', message: `Types of slices are from ${basename(table.path)}.` }],
     };
   },
 };
 
-function refuseOldRelease(files: readonly FoundFile[]): void {
-  const old = files.find(({ path }) => /(^|\/)\d+\/brain\/\d+(_HGE_Seg)?\.jpe?g$/i.test(path));
-  if (old === undefined) return;
-  throw new Error(
-    `Expected NIfTI scans of PhysioNet CT-ICH 1.3 or later, found JPEG pictures of an older release (${old.path}): they were windowed to 8 bits, so their HU are lost; download the newest release.`,
-  );
+function niftiScans(images: ReadonlyMap<string, FoundFile>, masks: ReadonlyMap<string, FoundFile>): MaskedScan[] {
+  return [...images].flatMap(([name, image]) => {
+    const mask = masks.get(name);
+    if (mask === undefined) return [];
+    const files = [image.absolute, mask.absolute];
+    return [{ name, files, read: readPair.bind(undefined, image.absolute, mask.absolute, binaryMapping(1)) }];
+  });
+}
+
+function pictureScans(files: readonly FoundFile[]): MaskedScan[] {
+  return [...findPictureScans(files)].map(([name, scan]) => ({
+    name,
+    files: filesOf(scan),
+    read: async (notes) => ({ ...(await readPictureScan(scan, notes)), numbers: [...scan.keys()] }),
+  }));
 }
 
 /** Patient to slice to labels. @throws Error where the table lacks a column */
@@ -97,14 +111,23 @@ function readDiagnoses(text: string, path: string): Map<number, Map<number, read
   return patients;
 }
 
-/** Gives the voxels of each slice (in the order of the file, as the table counts) its one type, or the unknown one. */
-function nameTypes(labels: Volume<Uint8Array>, diagnoses: Diagnoses = new Map(), notes: Notes): Volume<Uint8Array> {
+/**
+ * Gives the voxels of each slice its one type, or the unknown one.
+ *
+ * @param numbers the table's number of each slice; NIfTI's slices are counted from 1 in the order of the file
+ */
+function nameTypes(
+  labels: Volume<Uint8Array>,
+  diagnoses: Diagnoses = new Map(),
+  notes: Notes,
+  numbers: readonly number[] = Array.from({ length: labels.slices }, (_, k) => k + 1),
+): Volume<Uint8Array> {
   const size = labels.rows * labels.columns;
   const data = labels.data.slice();
   const tally = { several: 0, none: 0, empty: 0 };
   for (let k = 0; k < labels.slices; k++) {
     const slice = data.subarray(k * size, (k + 1) * size);
-    const types = diagnoses.get(k + 1) ?? [];
+    const types = diagnoses.get(numbers[k]!) ?? [];
     const isMarked = slice.some((label) => label !== 0);
     if (!isMarked) {
       if (types.length > 0) tally.empty++;
@@ -114,10 +137,14 @@ function nameTypes(labels: Volume<Uint8Array>, diagnoses: Diagnoses = new Map(),
     const label = types.length === 1 ? types[0]! : UNKNOWN_LABEL;
     for (let index = 0; index < size; index++) if (slice[index] !== 0) slice[index] = label;
   }
-  const last = Math.max(0, ...diagnoses.keys());
+  const unlisted = numbers.filter((number) => !diagnoses.has(number)).length;
+  const absent = [...diagnoses.keys()].filter((number) => !numbers.includes(number)).length;
   if (diagnoses.size === 0) notes.add('warning', 'The table does not list this patient: no type is known.');
-  else if (last !== labels.slices) {
-    notes.add('warning', `The table lists ${last} slices, the scan has ${labels.slices}.`);
+  else if (unlisted + absent > 0) {
+    notes.add(
+      'warning',
+      `The table lists ${diagnoses.size} slices, the scan has ${labels.slices}: ${unlisted} are not in the table, ${absent} not in the scan.`,
+    );
   }
   if (tally.several > 0) {
     notes.add('found', `Slices with blood of several types, which the mask does not tell apart: ${tally.several}.`);

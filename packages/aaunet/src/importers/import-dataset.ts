@@ -207,7 +207,7 @@ function makeReport(
   cases: readonly CaseReport[],
   skipped: readonly SkippedCase[],
 ): ImportReport {
-  const { name, annotated, untyped = [], notes = [] } = plan;
+  const { name, annotated, untyped = [], approximateHu = false, notes = [] } = plan;
   const casesWith = (id: number): number => cases.filter(({ voxels }) => (voxels[id] ?? 0) > 0).length;
   return {
     software: SOFTWARE,
@@ -216,6 +216,7 @@ function makeReport(
     name,
     annotated,
     untyped,
+    approximateHu,
     patients: new Set(cases.map(({ patient }) => patient)).size,
     casesWith: Object.fromEntries([
       ...LABELS.map((label) => [label.name, casesWith(label.id)] as const),
@@ -241,6 +242,7 @@ async function finish(out: string, plan: ImportPlan, report: ImportReport): Prom
     untyped: plan.untyped,
     hasUnknown: plan.hasUnknown,
     synthetic: plan.synthetic,
+    approximateHu: plan.approximateHu,
     ...(lineage.length > 0 && { lineage: Object.fromEntries(lineage) }),
   });
   await rm(join(out, '.import'), { recursive: true, force: true });

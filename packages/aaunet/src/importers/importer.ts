@@ -49,6 +49,8 @@ export interface ImportPlan {
   readonly hasUnknown?: boolean | undefined;
   /** True for phantoms. */
   readonly synthetic?: boolean | undefined;
+  /** True where HU were computed from pictures of a display window. */
+  readonly approximateHu?: boolean | undefined;
   readonly cases: readonly SourceCase[];
   /** What is there but cannot be a case: an image without mask, say. */
   readonly skipped?: readonly SkippedCase[] | undefined;

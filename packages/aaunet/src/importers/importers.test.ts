@@ -10,6 +10,7 @@ import { imagePath, labelPath, readDataset, type Dataset } from '../datasets/dat
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import type { Splits } from '../datasets/splits.js';
+import { grayJpeg } from '../testing/gray-jpeg.js';
 import { importDataset, type ImportOptions } from './import-dataset.js';
 import type { ImportKind } from './importers.js';
 import {
@@ -19,13 +20,14 @@ import {
   SIZE,
   writeBhsd,
   writeCtIch,
+  writeCtIchPictures,
   writeHemSeg,
   writeInstance22,
   writeMbhSeg,
   writeNnunet,
   writeSegCq500,
 } from './miniatures.js';
-import type { ImportReport } from './report.js';
+import { formatImportReport, type ImportReport } from './report.js';
 
 let folder = '';
 beforeEach(async () => {
@@ -133,11 +135,41 @@ describe('ct-ich', () => {
     expect(notes).toContain('no type in the table: 1.');
   });
 
-  it('says of an older release of pictures what it lacks', async () => {
-    await put(join(folder, 'old', 'Patients_CT', '049', 'brain', '14_HGE_Seg.jpg'), 'jpeg');
-    await expect(importDataset('ct-ich', join(folder, 'old'), join(folder, 'out'))).rejects.toThrow(
-      'their HU are lost',
-    );
+  it('takes the pictures of releases before 1.3, with approximate HU, and says so', async () => {
+    await writeCtIchPictures(join(folder, 'src'));
+    const result = await imported('ct-ich', join(folder, 'src'));
+    const { dataset, report } = result;
+    expect(dataset).toMatchObject({ approximateHu: true, hasUnknown: true });
+    expect(report).toMatchObject({ approximateHu: true, skipped: [] });
+    expect(formatImportReport(report)).toContain('HU are approximate');
+    for (const { name } of dataset.cases) {
+      const source = name.replace('CTICH_', '');
+      const { scan, labels } = miniCase(source);
+      const { data } = (await readNiftiFile(imagePath(dataset.folder, name))).volume;
+      // Half a gray level of the window and JPEG's rounding; air and bone are where a bone picture ends or lacks.
+      const fits = (hu: number, truth: number): boolean =>
+        truth > -15 && truth < 95 ? Math.abs(hu - truth) <= 2 : truth < 0 ? hu < -800 : hu >= 100;
+      expect([...data].findIndex((hu, index) => !fits(hu, scan.data[index]!))).toBe(-1);
+      expectLabels(await labelsOf(result, name), source, (label, slice) => [label && 4, label && 8, 0][slice]!);
+      expect(labels.data.some((label) => label > 0)).toBe(true);
+    }
+    expect(text(report, 'CTICH_084')).toContain('without a bone picture');
+    expect(text(report, 'CTICH_049')).toContain('Pictures have no geometry');
+    expect(text(report, 'CTICH_049')).not.toContain('The table lists');
+  });
+
+  it('skips a patient whose pictures differ in size or are damaged, naming the picture', async () => {
+    await writeCtIchPictures(join(folder, 'src'));
+    const at = (name: string): string => join(folder, 'src', 'Patients_CT', name);
+    await put(at('049/brain/11.jpg'), grayJpeg(new Uint8Array(64), 8, 8));
+    await put(at('066/bone/12.jpg'), 'no picture');
+    await put(at('050/brain/10.png'), Uint8Array.of(0x89, 0x50, 0x4e, 0x47));
+    const { skipped } = await importDataset('ct-ich', join(folder, 'src'), join(folder, 'out'));
+    expect(skipped.map(({ name, reason }) => `${name}: ${reason}`)).toEqual([
+      'CTICH_049: Expected pictures of 64 x 64 pixels, found Patients_CT/049/brain/11.jpg of 8 x 8.',
+      expect.stringContaining('CTICH_050: Expected a gray JPEG or PNG picture, found 10.png') as string,
+      expect.stringContaining('CTICH_066: Expected a gray JPEG or PNG picture, found 12.jpg') as string,
+    ]);
   });
 });
 

@@ -4,8 +4,11 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import { writeDicomSeries, writeNifti, type Affine, type Volume } from '@aaunet/imaging';
+import { encode } from 'fast-png';
 
+import { grayJpeg } from '../testing/gray-jpeg.js';
 import { tinyScan } from '../testing/tiny-dataset.js';
+import type { ImportKind } from './importers.js';
 
 export const SIZE = 64;
 const PIXELS = SIZE ** 2;
@@ -123,6 +126,43 @@ export async function writeCtIch(root: string): Promise<void> {
   await put(join(root, 'Patient_demographics.csv'), ',,Hemorrhage type,\n"Patient, Number",Age\n');
 }
 
+/** Gray levels of a display window. */
+const windowed = (hu: Int16Array, low: number, high: number): Uint8Array =>
+  Uint8Array.from(hu, (value) => Math.max(0, Math.min(255, Math.round((255 * (value - low)) / (high - low)))));
+
+/**
+ * PhysioNet CT-ICH before 1.3: pictures of each slice in two windows, a mask only where there is blood, slices numbered from
+ * 10 (the table's numbers), one bone picture missing; JPEG, of one patient PNG.
+ */
+export async function writeCtIchPictures(root: string): Promise<void> {
+  const columns = ['Intraventricular', 'Intraparenchymal', 'Subarachnoid', 'Epidural', 'Subdural'];
+  const rows = [`PatientNumber,SliceNumber,${columns.join(',')},No_Hemorrhage,Fracture_Yes_No`];
+  for (const name of ['049', '050', '066', '084']) {
+    const { scan, labels } = miniCase(name);
+    const folder = join(root, 'Patients_CT', name);
+    const isPng = name === '050';
+    const putPicture = (path: string, data: Uint8Array): Promise<void> =>
+      put(
+        join(folder, `${path}.${isPng ? 'png' : 'jpg'}`),
+        isPng ? encode({ width: SIZE, height: SIZE, channels: 1, data }) : grayJpeg(data, SIZE, SIZE),
+      );
+    for (let k = 0; k < 3; k++) {
+      const [hu, marks] = [scan, labels].map(({ data }) => data.subarray(k * PIXELS, (k + 1) * PIXELS));
+      const number = 10 + k;
+      await putPicture(`brain/${number}`, windowed(hu as Int16Array, -20, 100));
+      if (name !== '084' || k > 0) await putPicture(`bone/${number}`, windowed(hu as Int16Array, -900, 2300));
+      const types: readonly string[] = CT_ICH_TYPES[k]!;
+      if (types.length > 0) {
+        const mask = Uint8Array.from(marks!, (label) => (label === 0 ? 0 : 255));
+        await putPicture(`brain/${number}_HGE_Seg`, mask);
+      }
+      const flags = columns.map((column) => (types.includes(column) ? 1 : 0));
+      rows.push([Number(name), number, ...flags, types.length === 0 ? 1 : 0, 0].join(','));
+    }
+  }
+  await put(join(root, 'hemorrhage_diagnosis.csv'), `${rows.join('\n')}\n`);
+}
+
 /** Seg-CQ500: a folder a scan; the first affine is sheared as under a gantry tilt, the last folder lacks its mask. */
 export async function writeSegCq500(root: string): Promise<void> {
   for (const number of [0, 7, 12, 420]) {
@@ -218,3 +258,41 @@ export async function writeNnunet(root: string, version: 1 | 2): Promise<void> {
     JSON.stringify({ name: 'theirs', ...(version === 1 ? v1 : v2), file_ending: '.nii.gz' }),
   );
 }
+
+/** Images and masks of one's own: NIfTI of three patients, of a fourth a folder of DICOM slices. */
+export async function writePairs(root: string): Promise<void> {
+  const names = ['a', 'b', 'c', 'd'];
+  for (const name of names) {
+    const { scan, labels } = miniCase(name);
+    const slices = name === 'd' ? writeDicomSeries(scan, { seed: name }) : [];
+    for (const [k, bytes] of slices.entries()) await put(join(root, 'ct', 'd', `${k}.dcm`), bytes);
+    if (slices.length === 0) await putNifti(join(root, 'ct', `${name}.nii.gz`), scan);
+    await putNifti(join(root, 'seg', `${name}.nii.gz`), labels);
+  }
+  const labels = { 1: 'ICH', 2: 'SDH', 3: 'SAH', 4: 'EDH', 5: 'CSDH', 6: 'Pneumocranium', 7: 'IVH' };
+  const pairs = names.map((name) => ({
+    image: name === 'd' ? 'ct/d' : `ct/${name}.nii.gz`,
+    mask: `seg/${name}.nii.gz`,
+    case: name,
+  }));
+  await put(join(root, 'pairs.json'), JSON.stringify({ name: 'mine', labels, pairs }));
+}
+
+/** Every kind that can be imported: how its miniature is written, and the folder that it has in an archive. */
+export const MINIATURES: readonly (readonly [
+  title: string,
+  kind: ImportKind,
+  write: (root: string) => Promise<void>,
+  top: string,
+])[] = [
+  ['bhsd', 'bhsd', writeBhsd, ''],
+  ['instance22', 'instance22', writeInstance22, 'INSTANCE/'],
+  ['ct-ich 1.3', 'ct-ich', writeCtIch, 'computed-tomography-images-1.3.1/'],
+  ['ct-ich 1.2', 'ct-ich', writeCtIchPictures, 'computed-tomography-images-1.2.0/'],
+  ['seg-cq500', 'seg-cq500', writeSegCq500, ''],
+  ['mbh-seg', 'mbh-seg', writeMbhSeg, ''],
+  ['hemseg', 'hemseg', writeHemSeg, 'HemSeg/'],
+  ['nnunet v1', 'nnunet', (root) => writeNnunet(root, 1), 'Task001_Head/'],
+  ['nnunet v2', 'nnunet', (root) => writeNnunet(root, 2), 'Dataset001_Head/'],
+  ['pairs', 'pairs', writePairs, 'mine/'],
+];

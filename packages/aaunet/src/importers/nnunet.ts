@@ -24,6 +24,7 @@ const schema = z.looseObject({
   annotated: z.array(z.enum(labelNames)).optional(),
   untyped: z.array(z.enum(labelNames)).optional(),
   synthetic: z.boolean().optional(),
+  approximateHu: z.boolean().optional(),
 });
 
 /** What other data sets call the types of Table I. */
@@ -73,6 +74,7 @@ export const nnunet: Importer = {
       untyped: file.untyped,
       hasUnknown,
       synthetic: file.synthetic,
+      approximateHu: file.approximateHu,
       cases: [...images].flatMap(([name, image]: [string, FoundFile]) => {
         const mask = masks.get(name);
         if (mask === undefined) return [];

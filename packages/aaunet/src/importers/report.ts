@@ -33,6 +33,8 @@ export interface ImportReport {
   readonly name: string;
   readonly annotated: readonly string[];
   readonly untyped: readonly string[];
+  /** Whether HU were computed from pictures of a display window. */
+  readonly approximateHu: boolean;
   readonly patients: number;
   /** Cases that hold each type, and voxels of unknown type. */
   readonly casesWith: Readonly<Record<string, number>>;
@@ -53,6 +55,7 @@ export function formatImportReport(report: ImportReport): string {
     `marked by name: ${annotated.join(', ') || 'none'}`,
   ];
   if (untyped.length > 0) lines.push(`marked without a name (label 8): any of ${untyped.join(', ')}`);
+  if (report.approximateHu) lines.push('warning: HU are approximate, computed from pictures of a display window');
   lines.push(
     `cases with: ${
       Object.entries(casesWith)

@@ -7,19 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { imagePath, labelPath, readDataset } from '../datasets/dataset.js';
 import { makeZip, zipFolder } from '../testing/zip-folder.js';
 import { importDataset } from './import-dataset.js';
-import type { ImportKind } from './importers.js';
-import {
-  miniCase,
-  put,
-  putNifti,
-  writeBhsd,
-  writeCtIch,
-  writeHemSeg,
-  writeInstance22,
-  writeMbhSeg,
-  writeNnunet,
-  writeSegCq500,
-} from './miniatures.js';
+import { MINIATURES, writeInstance22 } from './miniatures.js';
 
 let folder = '';
 let source = '';
@@ -32,29 +20,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function writePairs(root: string): Promise<void> {
-  const { scan, labels } = miniCase('a');
-  await putNifti(join(root, 'ct', 'a.nii.gz'), scan);
-  await putNifti(join(root, 'seg', 'a.nii.gz'), labels);
-  const names = { 1: 'ICH', 2: 'SDH', 3: 'SAH', 4: 'EDH', 5: 'CSDH', 6: 'Pneumocranium', 7: 'IVH' };
-  const pairs = [{ image: 'ct/a.nii.gz', mask: 'seg/a.nii.gz' }];
-  await put(join(root, 'pairs.json'), JSON.stringify({ name: 'mine', labels: names, pairs }));
-}
-
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('a data set in a zip archive', () => {
-  const kinds: [ImportKind, (root: string) => Promise<void>, string][] = [
-    ['bhsd', writeBhsd, ''],
-    ['instance22', writeInstance22, 'INSTANCE/'],
-    ['ct-ich', writeCtIch, 'computed-tomography-images-1.3.1/'],
-    ['seg-cq500', writeSegCq500, ''],
-    ['mbh-seg', writeMbhSeg, ''],
-    ['hemseg', writeHemSeg, 'HemSeg/'],
-    ['nnunet', (root) => writeNnunet(root, 2), 'Dataset001_Head/'],
-    ['pairs', writePairs, 'mine/'],
-  ];
-  it.each(kinds)('%s: gives what its folder gives, and leaves nothing else', async (kind, write, top) => {
+  it.each(MINIATURES)('%s: gives what its folder gives, and leaves nothing else', async (_, kind, write, top) => {
     await write(source);
     const zip = join(folder, 'data.zip');
     await zipFolder(source, zip, top);

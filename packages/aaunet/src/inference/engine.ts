@@ -219,6 +219,7 @@ function identityOf(networks: readonly SliceNetwork[]): ModelIdentity {
     name: networks.map(({ file }) => file.model).join('+'),
     labels: first!.file.annotated.filter((name) => networks.every(({ file }) => file.annotated.includes(name))),
     syntheticWeights: networks.some(({ file }) => file.synthetic),
+    approximateHu: networks.some(({ file }) => file.approximateHu),
     sha256:
       networks.length === 1
         ? first!.sha256

@@ -103,6 +103,22 @@ describe('predictWith', () => {
     expect(events.map(({ type }) => type)).toEqual(['input', 'progress', 'problem', 'problem']);
   });
 
+  it("warns of a sheared NIfTI header, and of a network that has only seen pictures' approximate HU", async () => {
+    const path = join(out, 'tilted.nii');
+    const [[x], [, y], [, , z]] = orientations[0]![1];
+    const sheared: Affine = [
+      [x, 0, 0, 0],
+      [0, y, 2, 0],
+      [0, 0, z, 0],
+      [0, 0, 0, 1],
+    ];
+    await writeNiftiFile(path, scanWith(sheared));
+    const engine = { ...threshold, identity: { ...threshold.identity, approximateHu: true } };
+    const { predictions } = await predictWith(engine, [path], { out: join(out, 'r') });
+    const codes = predictions[0]!.report.problems.map(({ code }) => code);
+    expect(codes).toEqual(expect.arrayContaining(['sheared-affine', 'approximate-hu']));
+  });
+
   it('stops between inputs when asked to', async () => {
     await expect(predictWith(threshold, ['x'], { out, signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow(
       'stop',

@@ -67,9 +67,8 @@ export interface PredictResult {
 /** What the reader of a result should know about the input. */
 export function inputProblems(read: ReadVolume, scan: Volume<Int16Array>): Problem[] {
   const problems: Problem[] = [];
-  if (read.source === 'dicom') {
-    problems.push(...read.series.problems.map(({ code, message }) => ({ code, message })));
-  }
+  const found = read.source === 'dicom' ? read.series.problems : read.header.problems;
+  problems.push(...found.map(({ code, message }) => ({ code, message })));
   let [min, max] = [Infinity, -Infinity];
   for (const hu of scan.data) {
     if (hu < min) min = hu;
@@ -114,6 +113,13 @@ async function predictOne(
     problems.push({
       code: 'not-axial',
       message: 'The file does not store axial slices; slice numbers count axial slices from inferior.',
+    });
+  }
+  if (engine.identity.approximateHu) {
+    problems.push({
+      code: 'approximate-hu',
+      message:
+        'The network was trained on approximate HU, computed from pictures of a display window; it may do worse on real ones.',
     });
   }
   for (const problem of problems) onEvent?.({ type: 'problem', input, problem });

@@ -25,6 +25,8 @@ export interface ModelIdentity {
   readonly labels: readonly LabelName[];
   /** True where it was trained on phantoms: its results then mean nothing for patients. */
   readonly syntheticWeights: boolean;
+  /** True where the HU that it was trained on were approximate. */
+  readonly approximateHu?: boolean | undefined;
   /** SHA-256 of the weights file; of several networks that decide together, of their hashes. */
   readonly sha256?: string | undefined;
   /** Each network, where there may be several. */

@@ -19,6 +19,7 @@ export const POINTWISE: ExportedModel = {
   slices: 3,
   precision: 'fp32',
   synthetic: true,
+  approximateHu: false,
   sha256: 'ab'.repeat(32),
   export: { precision: 'fp32', software: 'test' },
 };

@@ -36,6 +36,8 @@ export const modelFileSchema = z.strictObject({
   precision: z.enum(['bf16', 'fp32']),
   /** True where the training data are phantoms. */
   synthetic: z.boolean(),
+  /** True where their HU were computed from pictures of a display window. */
+  approximateHu: z.boolean().default(false),
 });
 
 export type ModelFile = z.output<typeof modelFileSchema>;

@@ -69,6 +69,9 @@ export interface TrainResult {
   readonly isFirst: boolean;
 }
 
+const APPROXIMATE_HU =
+  'warning: the HU of this data set are approximate (they come from pictures of a display window); what is trained on them may do worse on real HU';
+
 /** A checkpoint is written at the end of each epoch, and within long ones after so many seconds. */
 const CHECKPOINT_SECONDS = 600;
 
@@ -135,7 +138,9 @@ async function trainTogether(
         ...(await describeTrainingData(dataset, splits.train)),
         precision: config.precision === 'fp64' ? 'fp32' : config.precision,
         synthetic: dataset.synthetic,
+        approximateHu: dataset.approximateHu,
       });
+      if (dataset.approximateHu) emit({ type: 'message', text: APPROXIMATE_HU });
     }
 
     manualSeed(config.seed);

@@ -42,6 +42,27 @@ interface Header {
   quantizer: number;
 }
 
+/** A grey picture that is a file of its own. */
+export interface GrayPicture {
+  readonly rows: number;
+  readonly columns: number;
+  /** Row-major, from 0 (black) to 255. */
+  readonly samples: Uint16Array;
+}
+
+/** Pictures of slices have a quarter of a million pixels; more than this many are refused before anything is allocated. */
+const MAX_PICTURE_PIXELS = 2 ** 24;
+
+/** Decodes a grey JPEG file of 8 bits and of the size that it says. @throws ImagingError where it is another, or damaged */
+export function readGrayJpeg(bytes: Uint8Array): GrayPicture {
+  const { scan, process } = readHeaders(bytes, { bitsAllocated: 8 });
+  const { rows, columns } = scan;
+  if (rows * columns === 0 || rows * columns > MAX_PICTURE_PIXELS) {
+    throw bad(`Expected a JPEG picture of up to ${MAX_PICTURE_PIXELS} pixels, found ${rows} x ${columns}.`);
+  }
+  return { rows, columns, samples: process === SOF_LOSSLESS ? decodeLosslessScan(scan) : decodeDctScan(scan) };
+}
+
 /**
  * Decodes a grey JPEG frame (T.81): the baseline and extended sequential processes with 8 or 12 bits, and the lossless
  * process with 2 to 16 bits, all predictors, point transform and restart markers.
@@ -52,7 +73,10 @@ export function decodeJpeg(bytes: Uint8Array, format: FrameFormat): DecodedFrame
   return { samples: decodeDctScan(scan), maxError: undefined };
 }
 
-function readHeaders(bytes: Uint8Array, format: FrameFormat): { scan: JpegScan; process: number } {
+/** A picture of any size, where the format names none. */
+type ExpectedFormat = Partial<FrameFormat> & Pick<FrameFormat, 'bitsAllocated'>;
+
+function readHeaders(bytes: Uint8Array, format: ExpectedFormat): { scan: JpegScan; process: number } {
   if (bytes[0] !== 0xff || bytes[1] !== SOI) throw bad('Expected a JPEG code stream, found something else.');
   const dcTables = new Map<number, HuffmanTable>();
   const acTables = new Map<number, HuffmanTable>();
@@ -117,7 +141,7 @@ function isFrameHeader(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== DHT && marker !== 0xc8 && marker !== 0xcc;
 }
 
-function readFrameHeader(process: number, segment: Uint8Array, { rows, columns, bitsAllocated }: FrameFormat): Header {
+function readFrameHeader(process: number, segment: Uint8Array, format: ExpectedFormat): Header {
   if (process !== SOF_BASELINE && process !== SOF_EXTENDED && process !== SOF_LOSSLESS) {
     throw new ImagingError(
       'unsupported',
@@ -127,6 +151,7 @@ function readFrameHeader(process: number, segment: Uint8Array, { rows, columns, 
   if (segment.length < 9) throw new ImagingError('truncated', 'Expected a whole JPEG frame header, found its end.');
   const precision = segment[0]!;
   const found = [word(segment, 1), word(segment, 3)] as const;
+  const { rows = found[0], columns = found[1], bitsAllocated } = format;
   if (found[0] !== rows || found[1] !== columns || segment[5] !== 1) {
     throw bad(
       `Expected a JPEG picture of ${rows} x ${columns} grey pixels, found ${found[0]} x ${found[1]} of ${segment[5]!} components.`,
