@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import torch
+from torch._inductor import config as inductor
 
 import worker
 from networks import CLASSES, build
@@ -66,10 +67,7 @@ def inference(network, image):
     if engine == 'onnxruntime':
         return onnxruntime_inference(network, image)
     if engine == 'compile':
-        # pylint: disable-next=import-outside-toplevel
-        import torch._inductor.config
-
-        torch._inductor.config.freezing = True
+        inductor.freezing = True
     forward = torch.compile(network) if engine == 'compile' else network
 
     @torch.no_grad()
