@@ -75,7 +75,8 @@ describe('aaunet train', { timeout: TIMEOUT }, () => {
     expect(killed.signal).toBe('SIGKILL');
     expect(lossesOf('killed').length).toBeLessThan(10);
 
-    const resumed = await runTrain(['--out', 'killed', '--resume']);
+    // As a scheduler repeats it: the first command with --resume, which it may have had from the beginning.
+    const resumed = await runTrain(['--config', 'config.json', '--out', 'killed', '--resume']);
     expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
     expect(resumed.stderr).toContain('resuming after step 5 of 10');
     expect(lossesOf('killed')).toEqual(lossesOf('whole'));

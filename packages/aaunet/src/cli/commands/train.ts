@@ -26,7 +26,8 @@ export interface TrainFlags {
 }
 
 /**
- * The configuration that a command line asks for: the file's (when resuming, the run's own), flags over it.
+ * The configuration that a command line asks for: the file's, flags over it. Resuming without a file takes the run's own; with
+ * one, the training itself refuses what differs, so that a scheduler may start the same command again and again.
  *
  * @throws UsageError if a flag's value is out of range.
  */
@@ -39,16 +40,14 @@ export async function configFromFlags(data: string, flags: TrainFlags): Promise<
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   }
   const own = join(flags.out, 'config.json');
-  const isResumed =
+  const isOwn =
     flags.resume === true &&
+    flags.config === undefined &&
     (await access(own).then(
       () => true,
       () => false,
     ));
-  if (isResumed && flags.config !== undefined) {
-    throw new UsageError(`${flags.out} is resumed with its own configuration; leave out --config.`);
-  }
-  const file = isResumed ? own : flags.config;
+  const file = isOwn ? own : flags.config;
   return file === undefined ? resolveTrainConfig({}, values, 'The command line') : readTrainConfig(file, values);
 }
 
