@@ -33,6 +33,21 @@ class Tricky extends Layer {
   }
 }
 
+/** Convolutions that are wide enough for minimal filtering, one with a residual and ReLU, one in two groups. */
+class Wide extends Layer {
+  readonly first = new Conv2d(3, 32, 1);
+  readonly second = new Conv2d(32, 32, 3, { padding: 1 });
+  readonly norm = new BatchNorm2d(32);
+  readonly third = new Conv2d(32, 96, 3, { groups: 2, padding: 2, bias: false });
+
+  override forward(image: Tensor): Tensor {
+    return tidy(() => {
+      const input = this.first.forward(image);
+      return this.third.forward(this.norm.forwardReLU(this.second.forward(input), input));
+    });
+  }
+}
+
 function worst(a: Tensor, b: Tensor): number {
   return tidy(() => a.sub(b).abs().max().item() as number);
 }
@@ -58,6 +73,19 @@ describe('compile', () => {
       expect(found.dtype).toBe('float32');
     }
     expect(memoryStats()).toEqual(before);
+  });
+
+  it('keeps what wide 3x3 convolutions compute, for another number of images than it was traced with', () => {
+    manualSeed(6);
+    using network = new Wide().eval();
+    using compiled = compile(network, [3, 26, 25], { precision: 'float32' });
+    using image = randn([3, 3, 26, 25]);
+    using found = compiled.forward(image);
+    network.to({ dtype: 'float64' });
+    using wide = image.to('float64');
+    using expected = noGrad(() => network.forward(wide));
+    using single = expected.to('float32');
+    expect(worst(found, single)).toBeLessThan(1e-5);
   });
 
   it('leaves a normalisation nowhere but where its input is read twice or comes from no convolution', () => {
