@@ -8,6 +8,7 @@
 #include <ATen/ops/convolution_backward_native.h>
 #include <ATen/ops/convolution_native.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/sum.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -210,7 +211,12 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
   const bool turns = mask[0] && isWinograd(s) && isWinograd(turned(s));
   // Narrow groups fill no panel.
   const bool weighs = mask[1] && s.inOfGroup() >= PANEL / 2;
-  Gradients result = byLibTorch(gradient, {mask[0] && !turns, mask[1] && !weighs, mask[2]});
+  // LibTorch computes the weights' gradient along with the bias's, wanted or not.
+  const bool sums = mask[2] && (weighs || !mask[1]);
+  const std::array<bool, 3> others{mask[0] && !turns, mask[1] && !weighs, mask[2] && !sums};
+  Gradients result;
+  if (others[0] || others[1]) result = byLibTorch(gradient, others);
+  if (sums) std::get<2>(result) = gradient.permute({0, 2, 3, 1}).reshape({-1, s.outChannels}).sum(0);
   if (turns) {
     const int64_t outStep = weight.stride(0), inStep = weight.stride(1);
     // Of a group's outputs, numbered through: they lie beside each other within the group, the groups as far apart as its inputs.
