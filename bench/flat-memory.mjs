@@ -1,9 +1,10 @@
-// npm run bench:memory [-- STEPS]: does a training keep its memory? STEPS (330) steps of rsu-sc at 64x64, with a validation and a
-// checkpoint every 33. From the second epoch on every tenth of the training is compared with the first: exit 1 where one holds
+// npm run bench:memory [-- --steps 330 --model rsu-sc --size 64]: does a training keep its memory? It validates and writes a
+// checkpoint every 33 steps. From the second epoch on every tenth of the training is compared with the first: exit 1 where one holds
 // more tensors at the same place in its epoch, or its resident memory is larger by more than 5 %.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 
 import { memoryStats } from '@aaunet/torch';
 
@@ -16,14 +17,23 @@ const STEPS_PER_EPOCH = 33;
 const PLACE = 2;
 const ALLOWED_GROWTH = 0.05;
 
-const epochs = Math.ceil(Number(process.argv[2] ?? 330) / STEPS_PER_EPOCH);
+const { values: options } = parseArgs({
+  options: {
+    steps: { type: 'string', default: '330' },
+    model: { type: 'string', default: 'rsu-sc' },
+    size: { type: 'string', default: '64' },
+  },
+});
+const { model } = options;
+const size = Number(options.size);
+const epochs = Math.ceil(Number(options.steps) / STEPS_PER_EPOCH);
 const folder = mkdtempSync(join(tmpdir(), 'aaunet-memory-'));
 const samples = [];
 let remaining;
 try {
   await writeTinyDataset(join(folder, 'data'));
   const config = resolveTrainConfig({
-    ...{ data: join(folder, 'data'), size: 64, batch: 2, epochs, stepsPerEpoch: STEPS_PER_EPOCH },
+    ...{ data: join(folder, 'data'), model, size, batch: 2, epochs, stepsPerEpoch: STEPS_PER_EPOCH },
     precision: 'bf16',
   });
   await train(config, {

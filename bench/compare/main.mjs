@@ -2,7 +2,7 @@
  * Measures aaunet side by side with what its users would take otherwise, and writes bench/REPORT.md.
  *
  *   npm run bench -- [--python python3] [--out bench/results] [--only TEXT] [--limit N] [--engines eager,compile,onnxruntime]
- *                    [--device cpu|cuda] [--threads N] [--report]
+ *                    [--device cpu|cuda] [--threads N] [--rounds N] [--report]
  *
  * Every comparison's result is kept in --out; a comparison that has one is not made again, so that an interrupted run goes on
  * where it was. --only takes those whose name contains TEXT, --limit ends after N of them, --report makes none and writes the
@@ -13,6 +13,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+import { format } from 'prettier';
 
 import { measure } from './measure.mjs';
 import { plan } from './plan.mjs';
@@ -30,6 +32,7 @@ const { values: options } = parseArgs({
     engines: { type: 'string', default: 'eager,compile,onnxruntime' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string', default: String(availableParallelism()) },
+    rounds: { type: 'string', default: '' },
     report: { type: 'boolean', default: false },
   },
 });
@@ -48,7 +51,8 @@ const wanted = comparisons.filter((one) => one.id.includes(options.only) && !exi
 mkdirSync(join(out, device), { recursive: true });
 for (const [i, one] of (options.report ? [] : wanted.slice(0, Number(options.limit))).entries()) {
   console.error(`${i + 1} of ${wanted.length}: ${one.id}`);
-  const result = await measure(one, (step, seconds) => {
+  const rounds = options.rounds === '' ? one.rounds : Number(options.rounds);
+  const result = await measure({ ...one, rounds }, (step, seconds) => {
     console.error(`  ${step}: ${seconds.toFixed(3)} s`);
   });
   const { id, group, settings } = one;
@@ -63,7 +67,5 @@ const results = comparisons
   .map((one) => JSON.parse(readFileSync(fileOf(one))));
 const versions = execFileSync(python, [join(bench, 'peers/versions.py')], { encoding: 'utf8' }).trim();
 writeFileSync(join(bench, 'scaling.svg'), scalingPlot(results));
-writeFileSync(
-  join(bench, 'REPORT.md'),
-  report(results, { versions, device, missing: comparisons.length - results.length }),
-);
+const markdown = report(results, { versions, device, missing: comparisons.length - results.length });
+writeFileSync(join(bench, 'REPORT.md'), await format(markdown, { parser: 'markdown' }));
