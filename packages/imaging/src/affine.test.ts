@@ -74,9 +74,24 @@ describe('slice extents', () => {
   it('give each slice half the distance to each neighbour, and the end slices their one step', () => {
     expect(sliceExtents([0, 4, 8, 9, 16])).toEqual([4, 4, 2.5, 4, 7]);
     expect(sliceExtents([16, 9, 8, 4, 0])).toEqual([7, 4, 2.5, 4, 4]);
-    expect(sliceExtents([3], 5)).toEqual([5]);
+    expect(sliceExtents([3], [5])).toEqual([5]);
     expect(() => sliceExtents([0, 1, 1])).toThrow('strict order');
     expect(() => sliceExtents([0, 2, 1])).toThrow('strict order');
+  });
+
+  it('reach into a gap by half the thickness alone, so that mL do not count what nobody has seen', () => {
+    const five = [5, 5, 5, 5, 5];
+    // Two slices are missing between 10 and 25.
+    expect(sliceExtents([0, 5, 10, 25, 30], five)).toEqual([5, 5, 5, 5, 5]);
+    expect(sliceExtents([30, 25, 10, 5, 0], five)).toEqual([5, 5, 5, 5, 5]);
+    expect(sliceExtents([0, 5, 10, 25, 30])).toEqual([5, 5, 10, 10, 5]);
+    // Of unknown thickness the median step stands in; at the end of a stack, too.
+    expect(sliceExtents([0, 5, 10, 15, 30], [])).toEqual([5, 5, 5, 5, 5]);
+    // Up to 1.5 times is no gap, and neither is a long step between slices that are as thick.
+    expect(sliceExtents([0, 5, 10, 17, 22], five)).toEqual([5, 5, 6, 6, 5]);
+    expect(sliceExtents([0, 4, 8, 12, 16, 24, 32], [4, 4, 4, 4, 8, 8, 8])).toEqual([4, 4, 4, 4, 6, 8, 8]);
+    // Thin slices far apart stand for their step, as they do where steps are equal.
+    expect(sliceExtents([0, 10, 20, 40, 50], [1, 1, 1, 1, 1])).toEqual([10, 10, 10, 10, 10]);
   });
 
   it('cover the stack without gap or overlap, and are the step where steps are equal', () => {

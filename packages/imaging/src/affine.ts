@@ -139,26 +139,45 @@ export function voxelVolumeMl(affine: Affine): number {
   return Math.abs(affineDeterminant(affine)) / 1000;
 }
 
+/** A step longer than this many times what its slices cover is a gap, where slices are missing. */
+const GAP = 1.5;
+
 /**
  * The extent in mm along the normal that each slice stands for: half the distance to each neighbour; an end slice, which
- * has one neighbour, reaches as far outwards as inwards. The extents are those of the cells nearest to each slice, they
- * neither overlap nor leave gaps, and equal steps give that step for every slice.
+ * has one neighbour, reaches as far outwards as inwards. Without gaps the extents are those of the cells nearest to each
+ * slice, which neither overlap nor leave anything out, and equal steps give that step for every slice.
+ *
+ * A step of more than 1.5 times both the median step and the mean thickness of its two slices is a gap: nobody knows what
+ * lies in it, so each of the two slices reaches into it by half of its own thickness (or of the median step, where that is
+ * more) and the rest stands for no slice.
  *
  * @param offsets place of each slice along the normal in mm, strictly growing or strictly falling
- * @param thickness extent of a single slice, mm
+ * @param thicknesses of each slice, mm, undefined where not known; without the list no step is taken for a gap
  */
-export function sliceExtents(offsets: readonly number[], thickness = 1): number[] {
+export function sliceExtents(offsets: readonly number[], thicknesses?: readonly (number | undefined)[]): number[] {
   const steps = offsets.slice(1).map((offset, k) => offset - offsets[k]!);
   const sign = Math.sign(steps[0] ?? 1);
   if (!offsets.every(Number.isFinite) || sign === 0 || steps.some((step) => !(step * sign > 0))) {
     throw new ImagingError('bad-argument', 'Expected slice offsets in strict order along the normal.');
   }
-  if (steps.length === 0) return offsets.map(() => thickness);
-  return offsets.map((_, k) => {
-    const before = Math.abs(steps[k - 1] ?? steps[k]!);
-    const after = Math.abs(steps[k] ?? steps[k - 1]!);
-    return (before + after) / 2;
-  });
+  if (steps.length === 0) return offsets.map(() => thicknesses?.[0] ?? 1);
+  const typical = medianOf(steps.map(Math.abs));
+  const covered = (k: number): number => Math.max(typical, thicknesses?.[k] ?? 0);
+  /** What slice k covers of the step after slice `step`. */
+  const reach = (k: number, step: number): number => {
+    const length = Math.abs(steps[step]!);
+    const mean = ((thicknesses?.[step] ?? 0) + (thicknesses?.[step + 1] ?? 0)) / 2;
+    const isGap = thicknesses !== undefined && length > GAP * Math.max(typical, mean);
+    return (isGap ? covered(k) : length) / 2;
+  };
+  return offsets.map((_, k) => reach(k, Math.max(0, k - 1)) + reach(k, Math.min(steps.length - 1, k)));
+}
+
+/** The median of at least one number. */
+export function medianOf(values: readonly number[]): number {
+  const ordered = [...values].sort((a, b) => a - b);
+  const middle = ordered.length >> 1;
+  return ordered.length % 2 === 1 ? ordered[middle]! : (ordered[middle - 1]! + ordered[middle]!) / 2;
 }
 
 /** Volume in mL of one voxel in each slice: from the slices' true extents where they are uneven, else |det| of the affine. */

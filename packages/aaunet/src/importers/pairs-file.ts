@@ -24,8 +24,8 @@ const pairSchema = z.strictObject({
   case: z.string().min(1).max(100).optional(),
   /** Who was scanned; the case's name where absent. */
   patient: z.string().min(1).max(120).optional(),
-  /** Series Instance UID, where the folder has several. */
-  series: z.string().max(64).optional(),
+  /** Series Instance UID (`UID#2` for a second stack under it), where the folder has several. */
+  series: z.string().max(72).optional(),
 });
 
 /** pairs.json: any images and masks, and what the masks' values mean. */

@@ -64,7 +64,7 @@ describe('chooseDicomSeries', () => {
     const { problems, others } = chooseDicomSeries(all, []);
     expect(problems.map(({ code }) => code)).toEqual(['other-series']);
     expect(problems[0]!.message).toMatch(/one of 2 .* chosen because it .*1\.2 /);
-    expect(whyNotChosen(others[0]!).message).toMatch(/^Not chosen: .* --series 1\.2\.$/);
+    expect(whyNotChosen(others[0]!, all).message).toMatch(/^Not chosen: .* --series 1\.2\.$/);
   });
 
   it('takes words of "without contrast" for what they say', () => {

@@ -75,9 +75,9 @@ export function chooseDicomSeries(
 ): SeriesChoice {
   if (all.length === 0) throw noSeries(skipped);
   if (seriesUid !== undefined) {
-    const series = all.find((candidate) => candidate.uid === seriesUid);
+    const series = all.find((candidate) => selectorOf(candidate, all) === seriesUid);
     if (series === undefined) {
-      const known = all.map((candidate) => candidate.uid).join(', ');
+      const known = all.map((candidate) => selectorOf(candidate, all)).join(', ');
       throw new ImagingError('no-axial-series', `Expected the series ${seriesUid}, found only ${known.slice(0, 500)}.`);
     }
     return choiceOf(series, all, 'it was asked for');
@@ -89,7 +89,7 @@ export function chooseDicomSeries(
   if (best!.merit.isReformat) {
     throw new ImagingError(
       'no-axial-series',
-      `Expected original axial slices, found only reformats (${nameOf(best!.series)}): export the original series, or ask for this one by its UID with --series.`,
+      `Expected original axial slices, found only reformats (${nameOf(best!.series, all)}): export the original series, or ask for this one by its UID with --series.`,
     );
   }
   const decisive = second && CRITERIA.find(({ rank }) => rank(best!.merit) !== rank(second.merit));
@@ -101,7 +101,7 @@ function choiceOf(series: DicomSeries, all: readonly DicomSeries[], why: string)
   const merit = meritOf(series);
   const problems: DicomProblem[] = [];
   if (others.length > 0) {
-    const list = others.map(nameOf).join('; ');
+    const list = others.map((other) => nameOf(other, all)).join('; ');
     problems.push({
       code: 'other-series',
       message: `This is one of ${all.length} axial CT series and was chosen because ${why}. The others: ${list.slice(0, 1000)}.`,
@@ -117,8 +117,17 @@ function choiceOf(series: DicomSeries, all: readonly DicomSeries[], why: string)
   return { series, others, problems };
 }
 
-/** Why a series was not chosen, for a list of all. */
-export function whyNotChosen(series: DicomSeries): DicomProblem {
+/**
+ * What asks for a series among those of a study: its Series Instance UID, of further stacks (of other geometry, or acquired
+ * over one another) under the same UID with `#2`, `#3` and so on behind it, in the order of the list.
+ */
+export function selectorOf(series: DicomSeries, all: readonly DicomSeries[]): string {
+  const number = all.filter(({ uid }) => uid === series.uid).indexOf(series) + 1;
+  return number > 1 ? `${series.uid}#${number}` : series.uid;
+}
+
+/** Why one of several series was not chosen. */
+export function whyNotChosen(series: DicomSeries, all: readonly DicomSeries[]): DicomProblem {
   const { isReformat, contrast, head, isFew, isBone } = meritOf(series);
   const reasons = [
     ...(isReformat ? ['it is a reformat'] : []),
@@ -128,12 +137,13 @@ export function whyNotChosen(series: DicomSeries): DicomProblem {
     ...(isBone ? ['it is a bone reconstruction'] : []),
   ];
   const why = reasons.length > 0 ? reasons.join(', ') : 'another suits as well and has more slices';
-  return { code: 'not-chosen', message: `Not chosen: ${why}. Choose it with --series ${series.uid}.` };
+  return { code: 'not-chosen', message: `Not chosen: ${why}. Choose it with --series ${selectorOf(series, all)}.` };
 }
 
-function nameOf({ uid, description, slices, positions }: DicomSeries): string {
+function nameOf(series: DicomSeries, all: readonly DicomSeries[]): string {
+  const { description, slices, positions } = series;
   const length = norm(subtract(positions.at(-1)!, positions[0]!));
-  return `${uid} "${description.slice(0, 40)}", ${count(slices.length, 'slice')} over ${length.toFixed(0)} mm`;
+  return `${selectorOf(series, all)} "${description.slice(0, 40)}", ${count(slices.length, 'slice')} over ${length.toFixed(0)} mm`;
 }
 
 function noSeries(skipped: readonly SkippedFile[]): ImagingError {

@@ -66,7 +66,17 @@ describe('readDicomSeries', () => {
   });
 
   it('reports slices that are missing', async () => {
-    expect(await codes([0, 5, 10, 25, 30, 35].map((z) => slice(z)))).toEqual(['uneven-steps', 'missing-slices']);
+    expect(await codes([0, 5, 10, 25, 30, 35].map((z) => slice(z)))).toEqual([
+      'uneven-steps',
+      'missing-slices',
+      'uncounted-gaps',
+    ]);
+  });
+
+  it('counts no mL in a gap: the slices beside it stand for their own thickness', async () => {
+    const read = await readDicomSeries([0, 5, 10, 25, 30, 35].map((z) => slice(z)));
+    expect(read.volume.extents).toEqual([5, 5, 5, 5, 5, 5]);
+    expect(read.series.problems.at(-1)!.message).toMatch(/^10\.0 mm lie in gaps/);
   });
 
   it('drops copies, and of different slices in one place uses the first acquired', async () => {

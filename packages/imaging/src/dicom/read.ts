@@ -22,7 +22,7 @@ export interface DicomVolume {
 }
 
 export interface DicomReadOptions {
-  /** Series Instance UID to read; where absent, the one that is most likely the non-contrast axial head series. */
+  /** Series Instance UID (`UID#2` for a second stack under it) to read; where absent, the one that is most likely the non-contrast axial head series. */
   readonly seriesUid?: string | undefined;
   /** A volume of more bytes is refused before it is allocated; 2 GiB by default. */
   readonly maxBytes?: number | undefined;

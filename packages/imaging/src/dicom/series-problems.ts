@@ -6,21 +6,25 @@ const TILT_DEGREES = 0.1;
 /** Slices that overlap by less are taken for rounding. */
 const OVERLAP_MM = 0.1;
 const SHIFT_MM = 0.5;
+/** What rounding leaves between extents that touch. */
+const UNCOUNTED_MM = 1e-6;
 
 interface Geometry {
   readonly slices: readonly DicomSlice[];
   readonly positions: readonly Vector3[];
   readonly normal: Vector3;
+  /** Of the positions along the normal, mm, and what each slice stands for where steps are uneven. */
+  readonly offsets: readonly number[];
+  readonly extents: readonly number[] | undefined;
   /** Between neighbouring positions, mm. */
   readonly steps: readonly number[];
   readonly stepMm: DicomSeries['stepMm'];
   readonly tilt: number;
-  readonly even: boolean;
 }
 
 /** What is noteworthy about where the slices lie; nothing is resampled because of it. */
 export function geometryProblems(geometry: Geometry): DicomProblem[] {
-  const { slices, positions, normal, steps, stepMm, tilt, even } = geometry;
+  const { slices, positions, normal, offsets, extents, steps, stepMm, tilt } = geometry;
   const problems: DicomProblem[] = [];
   const add = (code: DicomProblemCode, message: string): number => problems.push({ code, message });
   if (slices.length === 1) add('single-slice', 'The series has one slice, whose extent is its thickness.');
@@ -30,7 +34,7 @@ export function geometryProblems(geometry: Geometry): DicomProblem[] {
       `The gantry is tilted by ${tilt.toFixed(1)} degrees, kept as shear in the affine; nothing is resampled.`,
     );
   }
-  if (!even) {
+  if (extents !== undefined) {
     const { min, median, max } = stepMm;
     add(
       'uneven-steps',
@@ -41,6 +45,13 @@ export function geometryProblems(geometry: Geometry): DicomProblem[] {
   if (gaps.length > 0) {
     const missing = gaps.reduce((sum, ratio) => sum + Math.round(ratio) - 1, 0);
     add('missing-slices', `About ${count(missing, 'slice')} seem to be missing between those that are there.`);
+  }
+  const uncounted = extents === undefined ? 0 : uncountedMm(offsets, extents);
+  if (uncounted > UNCOUNTED_MM) {
+    add(
+      'uncounted-gaps',
+      `${uncounted.toFixed(1)} mm lie in gaps of more than 1.5 times the slices' thickness and their median step; the slices beside them count with their own thickness, so that mL leave out what may be in there.`,
+    );
   }
   const shift = lateralShift(positions);
   if (shift > SHIFT_MM) {
@@ -100,6 +111,12 @@ function lateralShift(positions: readonly Vector3[]): number {
     const offset = subtract(position, first);
     return Math.max(worst, norm(subtract(offset, scale(direction, dot(offset, direction)))));
   }, 0);
+}
+
+/** How much of the stack, from the outer face of its first to that of its last slice, stands for no slice, mm. */
+function uncountedMm(offsets: readonly number[], extents: readonly number[]): number {
+  const whole = Math.abs(offsets.at(-1)! - offsets[0]!) + (extents[0]! + extents.at(-1)!) / 2;
+  return whole - extents.reduce((sum, extent) => sum + extent, 0);
 }
 
 function overlapOf(

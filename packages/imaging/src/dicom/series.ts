@@ -1,4 +1,15 @@
-import { affineFromDicom, cross, dot, norm, normalize, scale, sliceExtents, subtract, tiltDegrees } from '../affine.js';
+import {
+  affineFromDicom,
+  cross,
+  dot,
+  medianOf,
+  norm,
+  normalize,
+  scale,
+  sliceExtents,
+  subtract,
+  tiltDegrees,
+} from '../affine.js';
 import type { Vector3 } from '../affine.js';
 import type { Affine } from '../volume.js';
 import { geometryProblems, pixelProblems } from './series-problems.js';
@@ -8,6 +19,7 @@ export type DicomProblemCode =
   | 'gantry-tilt'
   | 'uneven-steps'
   | 'missing-slices'
+  | 'uncounted-gaps'
   | 'mixed-thickness'
   | 'overlapping-slices'
   | 'shifted-slices'
@@ -153,11 +165,18 @@ export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes 
   const lone = first.thickness ?? 1;
   const stepMm = {
     min: ordered[0] ?? lone,
-    median: medianOf(ordered) ?? lone,
+    median: ordered.length === 0 ? lone : medianOf(ordered),
     max: ordered.at(-1) ?? lone,
   };
   const tilt = tiltDegrees(affine);
   const even = deviation(positions) <= EVEN_MM;
+  const offsets = positions.map((position) => dot(position, normal));
+  const extents = even
+    ? undefined
+    : sliceExtents(
+        offsets,
+        slices.map(({ thickness }) => thickness),
+      );
   if (stacks > 1) {
     problems.push({
       code: 'mixed-geometry',
@@ -171,7 +190,7 @@ export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes 
     });
   }
   problems.push(
-    ...geometryProblems({ slices, positions, normal, steps, stepMm, tilt, even }),
+    ...geometryProblems({ slices, positions, normal, offsets, extents, steps, stepMm, tilt }),
     ...pixelProblems(slices),
   );
   return {
@@ -189,7 +208,7 @@ export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes 
     orientation,
     positions,
     affine,
-    extents: even ? undefined : sliceExtents(positions.map((position) => dot(position, normal))),
+    extents,
     tiltDegrees: tilt,
     stepMm,
     problems,
@@ -236,10 +255,4 @@ function deviation(positions: readonly Vector3[]): number {
     (worst, position, k) => Math.max(worst, norm(subtract(subtract(position, first), scale(step, k)))),
     0,
   );
-}
-
-function medianOf(ordered: readonly number[]): number | undefined {
-  const middle = ordered.length >> 1;
-  if (ordered.length === 0) return undefined;
-  return ordered.length % 2 === 1 ? ordered[middle] : (ordered[middle - 1]! + ordered[middle]!) / 2;
 }

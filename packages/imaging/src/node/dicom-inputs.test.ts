@@ -37,6 +37,46 @@ async function writeZip(name: string, files = study(), level: 0 | 6 = 6): Promis
   return path;
 }
 
+/** An archive with all sizes and offsets in Zip64 fields: ones in the 32-bit places, the values in extra fields. */
+function asZip64(plain: Buffer): Buffer {
+  const end = plain.length - 22;
+  const [count, start] = [plain.readUInt16LE(end + 10), plain.readUInt32LE(end + 16)];
+  const entries: Buffer[] = [];
+  for (let at = start; at < end;) {
+    const nameEnd = at + 46 + plain.readUInt16LE(at + 28);
+    const head = Buffer.from(plain.subarray(at, nameEnd));
+    const extra = Buffer.alloc(28);
+    extra.writeUInt16LE(1, 0);
+    extra.writeUInt16LE(24, 2);
+    for (const [k, field] of [24, 20, 42].entries()) {
+      extra.writeBigUInt64LE(BigInt(head.readUInt32LE(field)), 4 + 8 * k);
+      head.writeUInt32LE(0xffffffff, field);
+    }
+    at = nameEnd + head.readUInt16LE(30) + head.readUInt16LE(32);
+    head.writeUInt16LE(extra.length, 30);
+    head.writeUInt16LE(0, 32);
+    entries.push(head, extra);
+  }
+  const directory = Buffer.concat(entries);
+  const end64 = Buffer.alloc(56);
+  end64.writeUInt32LE(0x06064b50, 0);
+  end64.writeBigUInt64LE(44n, 4);
+  end64.writeBigUInt64LE(BigInt(count), 24);
+  end64.writeBigUInt64LE(BigInt(count), 32);
+  end64.writeBigUInt64LE(BigInt(directory.length), 40);
+  end64.writeBigUInt64LE(BigInt(start), 48);
+  const locator = Buffer.alloc(20);
+  locator.writeUInt32LE(0x07064b50, 0);
+  locator.writeBigUInt64LE(BigInt(start + directory.length), 8);
+  locator.writeUInt32LE(1, 16);
+  const last = Buffer.from(plain.subarray(end));
+  last.writeUInt16LE(0xffff, 8);
+  last.writeUInt16LE(0xffff, 10);
+  last.writeUInt32LE(0xffffffff, 12);
+  last.writeUInt32LE(0xffffffff, 16);
+  return Buffer.concat([plain.subarray(0, start), directory, end64, locator, last]);
+}
+
 describe('zip archives', () => {
   it('are read stored or deflated, and nothing is unpacked, wherever names point', async () => {
     for (const level of [0, 6] as const) {
@@ -47,6 +87,18 @@ describe('zip archives', () => {
       expect((await readVolume(path)).volume).toEqual(volume);
     }
     expect(await readdir(folder)).toEqual(['study.zip']);
+  });
+
+  it('are read in Zip64 form, as archives of more than 4 GiB or 65,535 files are written', async () => {
+    const plain = await writeZip('study.zip');
+    const large = join(folder, 'large.zip');
+    await writeFile(large, asZip64(await readFile(plain)));
+    expect((await readDicomZip(large)).volume).toEqual((await readDicomZip(plain)).volume);
+    const lying = asZip64(await readFile(plain));
+    // The place of the Zip64 directory, in the locator before the last 22 bytes.
+    lying.writeBigUInt64LE(2n ** 60n, lying.length - 22 - 12);
+    await writeFile(large, lying);
+    await expect(readDicomZip(large)).rejects.toThrow('Zip64 directory inside of the file');
   });
 
   it('cut or changed anywhere are refused, or their damaged files are skipped', async () => {
@@ -107,6 +159,18 @@ describe('DICOMDIR', () => {
     expect(gone?.file).toBe(join(folder, 'IMAGES', 'GONE'));
   });
 
+  it('in a zip archive is no slice, and what it lists and the archive lacks is reported', async () => {
+    const path = await writeZip('cd.zip', {
+      DICOMDIR: dicomdir([record('IMAGES', 'A'), record('IMAGES', 'B'), record('IMAGES', 'GONE')]),
+      'IMAGES/A': ctFile(0),
+      'images/b': ctFile(5),
+    });
+    const { volume, skipped } = await readDicomZip(path);
+    expect(volume.slices).toBe(2);
+    expect(skipped.map(({ file }) => file)).toEqual([`${path}!DICOMDIR`, `${path}!IMAGES/GONE`]);
+    expect(skipped[1]!.reason).toContain('copy is incomplete');
+  });
+
   it('that lists paths outside of its folder is refused', async () => {
     await writeFile(join(folder, 'DICOMDIR'), dicomdir([record('..', 'SECRET')]));
     await expect(readVolume(join(folder, 'DICOMDIR'))).rejects.toThrow('file names in the DICOMDIR');
@@ -131,6 +195,67 @@ describe('inspect', () => {
     expect(skipped.length).toBe(1);
     expect((await inspect(path, { seriesUid: '1.2.3.9' })).series[0]!.uid).toBe('1.2.3.9');
     await expect(inspect(path, { seriesUid: '9' })).rejects.toThrow('found only');
+  });
+
+  it('keeps the studies of a mixed folder apart, and chooses among them', async () => {
+    const study2 = [
+      { tag: TAG.studyInstanceUid, vr: 'UI', value: '1.2.4' },
+      { tag: TAG.seriesInstanceUid, vr: 'UI', value: '1.2.4.1' },
+      { tag: TAG.contrastAgent, vr: 'LO', value: 'IOHEXOL' },
+    ] as const;
+    // Both studies lie at the same places and even share a series UID, as sloppy anonymisers make them.
+    const study3 = [{ tag: TAG.studyInstanceUid, vr: 'UI', value: '1.2.5' }] as const;
+    for (const z of [0, 5, 10, 15, 20, 25]) {
+      await writeFile(join(folder, `a${z}`), ctFile(z));
+      await writeFile(join(folder, `b${z}`), ctFile(z, { change: study2 }));
+      if (z < 15) await writeFile(join(folder, `c${z}`), ctFile(z, { change: study3 }));
+    }
+    const { series } = await inspect(folder);
+    expect(series.map(({ uid, slices, chosen }) => [uid, slices, chosen])).toEqual([
+      ['1.2.3.4', 6, true],
+      ['1.2.4.1', 6, false],
+      ['1.2.3.4', 3, false],
+    ]);
+    expect(series[0]!.problems[0]!.message).toContain('one of 3 axial CT series');
+    expect(series[1]!.problems[0]!.message).toContain('contrast agent');
+    expect(series[2]!.problems[0]!.message).toContain('--series 1.2.3.4#2.');
+  });
+
+  it('tells two stacks under one UID apart by a number, which --series takes', async () => {
+    const finer = [{ tag: TAG.pixelSpacing, vr: 'DS', value: [0.25, 0.25] }] as const;
+    for (const z of [0, 5, 10]) await writeFile(join(folder, `a${z}`), ctFile(z));
+    for (const z of [0, 5]) await writeFile(join(folder, `b${z}`), ctFile(z, { change: finer }));
+    const { series } = await inspect(folder);
+    expect(series.map(({ rowSpacing, chosen }) => [rowSpacing, chosen])).toEqual([
+      [0.5, true],
+      [0.25, false],
+    ]);
+    expect(series[1]!.problems[0]!.message).toContain('--series 1.2.3.4#2.');
+    const second = await inspect(folder, { seriesUid: '1.2.3.4#2' });
+    expect(second.series[0]).toMatchObject({ rowSpacing: 0.25, chosen: true, slices: 2 });
+    const read = await readVolume(folder, { seriesUid: '1.2.3.4#2' });
+    expect(read.volume.slices).toBe(2);
+    await expect(readVolume(folder, { seriesUid: '1.2.3.4#3' })).rejects.toThrow('found only 1.2.3.4, 1.2.3.4#2.');
+  });
+
+  it('explains a screen capture without geometry, alone and among slices', async () => {
+    const capture = ctFile(0, {
+      change: [
+        { tag: TAG.sopClassUid, vr: 'UI', value: '1.2.840.10008.5.1.4.1.1.7' },
+        ...[TAG.imagePosition, TAG.imageOrientation, TAG.pixelSpacing, TAG.sliceThickness],
+      ],
+    });
+    // Some exporters keep the CT class and drop the geometry.
+    const stripped = ctFile(0, { change: [TAG.imagePosition, TAG.imageOrientation] });
+    await writeFile(join(folder, 'capture'), capture);
+    await writeFile(join(folder, 'stripped'), stripped);
+    const { series, skipped } = await inspect(folder);
+    expect(series).toEqual([]);
+    expect(skipped[0]!.reason).toContain('a picture of a screen without position and spacing');
+    expect(skipped[1]!.reason).toContain('Expected Image Orientation');
+    await expect(readVolume(folder)).rejects.toThrow('secondary capture');
+    await writeFile(join(folder, 'slice'), ctFile(0));
+    expect((await inspect(folder)).series).toHaveLength(1);
   });
 
   it('lists reformats and scouts as findings, and a damaged file as an error', async () => {

@@ -39,7 +39,7 @@ export interface Inspection {
 }
 
 export interface InspectOptions {
-  /** Series Instance UID to choose; where absent, the most suitable series is. */
+  /** Series Instance UID (`UID#2` for a second stack under it) to choose; where absent, the most suitable series is. */
   readonly seriesUid?: string | undefined;
   /** Gets the volume of the chosen series, for a picture, say. */
   readonly onChosen?: ((volume: Volume<Int16Array>, series: InspectedSeries) => void) | undefined;
@@ -81,7 +81,7 @@ async function inspectDicom(folder: DicomFolder, { seriesUid, onChosen }: Inspec
   const ordered = choice ? [choice.series, ...choice.others] : folder.series;
   for (const candidate of ordered) {
     const chosen = candidate === choice?.series;
-    const context = chosen ? choice.problems : [whyNotChosen(candidate)];
+    const context = chosen ? choice.problems : [whyNotChosen(candidate, folder.series)];
     try {
       const loaded = await loadDicomSeries(candidate, { repair: false });
       skipped.push(...loaded.skipped);

@@ -17,7 +17,7 @@ export function addInspect(program: Command, context: CliContext): void {
       'Lists the axial CT series with geometry, HU, checksum and problems, and why other files were not used. The series that predict would take is marked with *.',
     )
     .option('--json', 'print JSON instead of text')
-    .option('--series <uid>', 'choose this series (Series Instance UID)')
+    .option('--series <uid>', 'choose this series (Series Instance UID; UID#2 is the second stack under one UID)')
     .option('--png <file>', 'write a contact sheet of the chosen series')
     .addHelpText('after', '\nExample:\n  aaunet inspect study.zip --png study.png')
     .action(async (path: string, { json, series, png }: InspectFlags) => {

@@ -69,7 +69,7 @@ export function addPredict(program: Command, context: CliContext): void {
     .option('--device <device>', 'cpu or cuda')
     .option('--batch <n>', 'slices at once', integerOf(1))
     .option('--threads <n>', 'CPU threads', integerOf(1))
-    .option('--series <uid>', 'read this DICOM series (Series Instance UID)')
+    .option('--series <uid>', 'read this DICOM series (Series Instance UID; UID#2 is the second stack under one UID)')
     .option('--no-repair', 'leave known faults of values (rescale intercept, padding) as they are')
     .option('--flip', 'also look at mirrored slices and take the mean')
     .option('--probabilities', 'also write the probability of every type')
