@@ -26,7 +26,7 @@ type BatchOptions = PredictRunOptions & { readonly as?: string | undefined };
 export class BatchRun {
   readonly tasks: BatchTask[] = [];
   private readonly predictions: Prediction[] = [];
-  private readonly failures: { input: string; error: Error }[] = [];
+  private readonly failures: { input: string; name: string; error: Error }[] = [];
   private readonly skipped: string[] = [];
 
   private constructor(
@@ -77,7 +77,7 @@ export class BatchRun {
 
   async failed(task: BatchTask, error: unknown): Promise<void> {
     const failure = error instanceof Error ? error : new Error(String(error));
-    this.failures.push({ input: task.input, error: failure });
+    this.failures.push({ input: task.input, name: task.name, error: failure });
     await this.record(task, { status: 'failed', error: failure.message });
   }
 

@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { LABELS, parseDicom, writeDicomSeries, type Volume } from '@aaunet/imaging';
+import { LABELS, parseDicom, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { TINY_AFFINE, tinyScan } from '../testing/tiny-dataset.js';
+import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
 import type { SegmentationEngine } from './engine.js';
 import { expandInputs } from './expand-inputs.js';
 import { predictWith } from './predict.js';
@@ -35,34 +35,16 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function writeStudies(count: number): Promise<string> {
-  const studies = join(folder, 'studies');
-  for (let index = 0; index < count; index++) {
-    const name = `S${String(index).padStart(2, '0')}`;
-    await mkdir(join(studies, name), { recursive: true });
-    const { scan } = tinyScan(name, 32);
-    for (const [k, bytes] of writeDicomSeries({ ...scan, affine: TINY_AFFINE }, { seed: name }).entries()) {
-      await writeFile(join(studies, name, `${k}.dcm`), bytes);
-    }
-  }
-  return studies;
-}
-
-describe('a folder of twenty studies, two of them corrupt', () => {
-  it('gives eighteen results and two clear sentences, and later does only what is missing', async () => {
-    const studies = await writeStudies(20);
-    for (const name of ['S03', 'S11']) {
-      for (const file of await readdir(join(studies, name))) {
-        const bytes = await readFile(join(studies, name, file));
-        await writeFile(join(studies, name, file), bytes.subarray(0, 500));
-      }
-    }
+describe('a folder of studies, two of them corrupt', () => {
+  it('gives the other results and two clear sentences, and later does only what is missing', async () => {
+    const studies = await writeStudies(join(folder, 'studies'), 6);
+    for (const name of ['S03', 'S05']) await corruptStudy(join(studies, name));
     const inputs = await expandInputs([studies]);
-    expect(inputs).toHaveLength(20);
+    expect(inputs).toHaveLength(6);
     const out = join(folder, 'out');
     const { predictions, failures } = await predictWith(engine, inputs, { out });
-    expect(predictions).toHaveLength(18);
-    expect(failures.map(({ input }) => input)).toEqual([join(studies, 'S03'), join(studies, 'S11')]);
+    expect(predictions).toHaveLength(4);
+    expect(failures.map(({ input }) => input)).toEqual([join(studies, 'S03'), join(studies, 'S05')]);
     for (const { error } of failures) expect(error.message).toMatch(/^Expected an axial CT series/);
     const manifest = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')) as {
       models: unknown;
@@ -72,15 +54,37 @@ describe('a folder of twenty studies, two of them corrupt', () => {
     expect(manifest.results.filter(({ status }) => status === 'failed')).toHaveLength(2);
 
     const again = await predictWith(engine, inputs, { out, resume: true });
-    expect([again.predictions.length, again.failures.length, again.skipped.length]).toEqual([0, 2, 18]);
+    expect([again.predictions.length, again.failures.length, again.skipped.length]).toEqual([0, 2, 4]);
     const other = { ...engine, identity: { ...engine.identity, sha256: 'cd' } };
     expect((await predictWith(other, inputs.slice(0, 2), { out, resume: true })).skipped).toEqual([]);
   }, 60_000);
 });
 
+describe('a batch that is stopped midway', () => {
+  it('leaves whole results and nothing half, and is continued by resume', async () => {
+    const inputs = await expandInputs([await writeStudies(join(folder, 'studies'), 5)]);
+    const out = join(folder, 'out');
+    const controller = new AbortController();
+    const stopping = predictWith(engine, inputs, {
+      out,
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === 'input' && event.index === 2) controller.abort(new Error('Stopped by Ctrl-C.'));
+      },
+    });
+    await expect(stopping).rejects.toThrow('Stopped by Ctrl-C.');
+    expect((await readdir(out)).sort()).toEqual(['S00', 'S01', 'manifest.json']);
+    for (const name of ['S00', 'S01']) expect(await readdir(join(out, name))).toContain('report.dcm');
+    const { predictions, skipped } = await predictWith(engine, inputs, { out, resume: true });
+    expect([predictions.length, skipped.length]).toEqual([3, 2]);
+    const again = await predictWith(engine, inputs, { out, resume: true });
+    expect(again.skipped).toHaveLength(5);
+  });
+});
+
 describe('results of a DICOM series', () => {
   it('are objects of its study, with probabilities where asked for, and no patient in their names', async () => {
-    const studies = await writeStudies(1);
+    const studies = await writeStudies(join(folder, 'studies'), 1);
     const out = join(folder, 'out');
     const options = { out, probabilities: true, names: 'number' } as const;
     const { predictions } = await predictWith(engine, [join(studies, 'S00')], options);
@@ -104,7 +108,7 @@ describe('results of a DICOM series', () => {
 
 describe('expandInputs', () => {
   it('takes a folder of one study as one scan, and one of NIfTI files as many', async () => {
-    const studies = await writeStudies(1);
+    const studies = await writeStudies(join(folder, 'studies'), 1);
     expect(await expandInputs([studies, join(folder, 'none')])).toEqual([studies, join(folder, 'none')]);
     const nifti = join(folder, 'nifti');
     await mkdir(nifti);

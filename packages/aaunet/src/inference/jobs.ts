@@ -60,19 +60,23 @@ export async function predictInProcesses(
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, task] = next;
       signal?.throwIfAborted();
-      try {
-        await runProcess(task, options);
-        const folder = run.folderOf(task);
-        const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as SegmentationReport;
-        const { slices } = report.geometry;
-        onEvent?.({ type: 'input', input: task.input, index, count: run.tasks.length, slices });
-        onEvent?.({ type: 'progress', input: task.input, done: slices, total: slices });
-        for (const problem of report.problems) onEvent?.({ type: 'problem', input: task.input, problem });
-        await run.done(task, { input: task.input, folder, report });
-      } catch (error) {
-        signal?.throwIfAborted();
-        await run.failed(task, error);
+      const folder = run.folderOf(task);
+      const outcome = await runProcess(task, options)
+        .then(async () => JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as SegmentationReport)
+        .catch((error: unknown) => {
+          signal?.throwIfAborted();
+          return { failed: error };
+        });
+      if ('failed' in outcome) {
+        await run.failed(task, outcome.failed);
+        continue;
       }
+      const { input, name } = task;
+      const { slices } = outcome.geometry;
+      onEvent?.({ type: 'input', input, name, index, count: run.tasks.length, slices });
+      onEvent?.({ type: 'progress', input, done: slices, total: slices });
+      for (const problem of outcome.problems) onEvent?.({ type: 'problem', input, name, problem });
+      await run.done(task, { input, folder, report: outcome });
     }
   };
   await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));

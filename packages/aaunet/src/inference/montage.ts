@@ -77,11 +77,12 @@ export interface Tile {
 function drawContour(canvas: Canvas, tile: Tile, mask: Uint8Array, color: Color, thickness: 1 | 2): void {
   const isInside = (x: number, y: number): boolean =>
     x >= 0 && y >= 0 && x < tile.width && y < tile.height && mask[y * tile.width + x] === 1;
-  for (let y = 0; y < tile.height; y++) {
-    for (let x = 0; x < tile.width; x++) {
-      if (!isInside(x, y) && RIM[thickness]!.some(([dx, dy]) => isInside(x + dx, y + dy))) {
-        canvas.set(tile.x + x, tile.y + y, color);
-      }
+  // From the few marked pixels outwards; the offsets are the same in all directions.
+  for (let at = mask.indexOf(1); at >= 0; at = mask.indexOf(1, at + 1)) {
+    const [x, y] = [at % tile.width, Math.floor(at / tile.width)];
+    for (const [dx, dy] of RIM[thickness]!) {
+      if (x + dx < 0 || y + dy < 0 || x + dx >= tile.width || y + dy >= tile.height) continue;
+      if (!isInside(x + dx, y + dy)) canvas.set(tile.x + x + dx, tile.y + y + dy, color);
     }
   }
 }

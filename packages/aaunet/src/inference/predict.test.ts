@@ -144,6 +144,7 @@ describe('predictWith', () => {
       const text = await readFile(join(folder, 'report.json'), 'utf8');
       expect(text).not.toMatch(/\d\.\d+\.\d+\.\d+\.\d+|patient(Id|Name)/i);
     },
+    120_000,
   );
 });
 

@@ -17,12 +17,14 @@ export type PredictEvent =
   | {
       readonly type: 'input';
       readonly input: string;
+      /** Folder of its result in `out`. */
+      readonly name: string;
       readonly index: number;
       readonly count: number;
       readonly slices: number;
     }
   | { readonly type: 'progress'; readonly input: string; readonly done: number; readonly total: number }
-  | { readonly type: 'problem'; readonly input: string; readonly problem: Problem };
+  | { readonly type: 'problem'; readonly input: string; readonly name: string; readonly problem: Problem };
 
 export interface PredictRunOptions {
   /** Folder that gets a folder for each input. */
@@ -59,7 +61,7 @@ export interface Prediction {
 export interface PredictResult {
   readonly predictions: readonly Prediction[];
   /** Inputs that could not be predicted; the others were. */
-  readonly failures: readonly { readonly input: string; readonly error: Error }[];
+  readonly failures: readonly { readonly input: string; readonly name: string; readonly error: Error }[];
   /** Inputs that an earlier call had done and `resume` left out. */
   readonly skipped: readonly string[];
 }
@@ -96,7 +98,7 @@ async function predictOne(
   const { volume: canonical, map } = toCanonical(scan);
   const origin = read.source === 'dicom' ? await dicomOrigin(read.series) : undefined;
   const problems = [...inputProblems(read, scan), ...(origin?.problems ?? []), ...coverageProblems(canonical)];
-  onEvent?.({ type: 'input', input, ...at, slices: canonical.slices });
+  onEvent?.({ type: 'input', input, name, ...at, slices: canonical.slices });
   const segmentOptions = {
     signal,
     onProgress: (done: number, total: number) => onEvent?.({ type: 'progress', input, done, total }),
@@ -122,7 +124,7 @@ async function predictOne(
         'The network was trained on approximate HU, computed from pictures of a display window; it may do worse on real ones.',
     });
   }
-  for (const problem of problems) onEvent?.({ type: 'problem', input, problem });
+  for (const problem of problems) onEvent?.({ type: 'problem', input, name, problem });
   const context = { name, source: read.source, model: engine.identity, problems, software: SOFTWARE };
   const view = isAxial ? { scan, labelMap } : { scan: canonical, labelMap: { ...canonical, data: found.data } };
   const maps = probable?.probabilities.map(({ data }) => fromCanonical(data, map));
@@ -156,13 +158,14 @@ export async function predictWith(
   const run = await BatchRun.start(engine.identity, inputs, options);
   for (const [index, task] of run.tasks.entries()) {
     options.signal?.throwIfAborted();
-    try {
-      const at = { index, count: run.tasks.length };
-      await run.done(task, await predictOne(engine, task.input, task.name, at, options));
-    } catch (error) {
+    const at = { index, count: run.tasks.length };
+    const outcome = await predictOne(engine, task.input, task.name, at, options).catch((error: unknown) => {
       options.signal?.throwIfAborted();
-      await run.failed(task, error);
-    }
+      return { failed: error };
+    });
+    // Outside of the catch: a manifest that cannot be written is no fault of the scan.
+    if ('failed' in outcome) await run.failed(task, outcome.failed);
+    else await run.done(task, outcome);
   }
   return run.result;
 }

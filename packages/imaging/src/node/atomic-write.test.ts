@@ -96,4 +96,23 @@ describe('atomic folders', () => {
     );
     expect(await readdir(folder)).toEqual([]);
   });
+
+  it('names the folder that was asked for where a file in it could not be written, as on a full disk', async () => {
+    const full = (path?: string) =>
+      Object.assign(new Error('ENOSPC: no space left on device, write'), {
+        code: 'ENOSPC',
+        syscall: 'write',
+        ...(path !== undefined && { path }),
+      });
+    const path = join(folder, 'out');
+    await expect(replaceFolder(path, [], () => Promise.reject(full()))).rejects.toMatchObject({ path });
+    await expect(
+      replaceFolder(path, [], (temporary) => Promise.reject(full(join(temporary, 'a.txt')))),
+    ).rejects.toMatchObject({ path });
+    const elsewhere = join(folder, 'input.nii');
+    await expect(replaceFolder(path, [], () => Promise.reject(full(elsewhere)))).rejects.toMatchObject({
+      path: elsewhere,
+    });
+    expect(await readdir(folder)).toEqual([]);
+  });
 });

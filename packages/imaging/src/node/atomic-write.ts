@@ -44,11 +44,11 @@ async function removeAbandoned(path: string): Promise<void> {
   }
 }
 
-/** System calls on a temporary file or an open one do not name the file that was asked for. */
+/** System calls on a temporary file or folder or an open one do not name what was asked for. */
 function nameFile(error: unknown, temporary: string, path: string): void {
   if (!(error instanceof Error) || !('syscall' in error)) return;
   const { path: named } = error as NodeJS.ErrnoException;
-  if (named === undefined || named === temporary) Object.assign(error, { path });
+  if (named === undefined || named.startsWith(temporary)) Object.assign(error, { path });
 }
 
 /**
@@ -88,7 +88,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
  * Lets `fill` produce a folder under a temporary name and renames it to `path`. An existing folder is replaced only if it
  * holds nothing but `replaceable` names (an earlier output of the same command): a user's own files are never removed.
  *
- * @throws Error if `path` exists and holds anything else; nothing is changed then.
+ * @throws Error if `path` exists and holds anything else; nothing is changed then. Errors of the file system name `path`.
  */
 export async function replaceFolder(
   path: string,
@@ -126,6 +126,7 @@ export async function replaceFolder(
     }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
+    nameFile(error, temporary, path);
     throw error;
   }
   await syncFolder(dirname(path));

@@ -32,7 +32,10 @@ export function formatPredictions(predictions: readonly Prediction[]): string {
   return markdownTable(['output (volumes in mL)', ...types, 'total'], rows);
 }
 
-function progressShower(context: CliContext): { show: (event: PredictEvent) => void; end: () => void } {
+/** What is said of an input: its path, or where this may tell who was scanned the number that the manifest has it under. */
+type Called = (input: { readonly input: string; readonly name: string }) => string;
+
+function progressShower(context: CliContext, called: Called): { show: (event: PredictEvent) => void; end: () => void } {
   let bar: Progress | undefined;
   const show = (event: PredictEvent): void => {
     switch (event.type) {
@@ -46,7 +49,7 @@ function progressShower(context: CliContext): { show: (event: PredictEvent) => v
         bar?.update(event.done, '', event.total);
         break;
       case 'problem':
-        bar?.log(`warning: ${event.input}: ${event.problem.message}`);
+        bar?.log(`warning: ${called(event)}: ${event.problem.message}`);
     }
   };
   return { show, end: () => bar?.abandon() };
@@ -84,7 +87,8 @@ export function addPredict(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  aaunet predict study/ --model runs/first --out results')
     .action(async (inputs: string[], { series: seriesUid, ...flags }: PredictFlags) => {
       const { predict } = await import('../../inference/predict.js');
-      const shown = progressShower(context);
+      const called: Called = ({ input, name }) => (flags.names === 'number' ? name : input);
+      const shown = progressShower(context, called);
       const { predictions, failures, skipped } = await interruptible(context, (signal) =>
         predict(inputs, { ...flags, seriesUid, signal, onEvent: shown.show }),
       ).finally(shown.end);
@@ -93,7 +97,8 @@ export function addPredict(program: Command, context: CliContext): void {
       if (failures.length === 0) return;
       const count = predictions.length + failures.length + skipped.length;
       if (count > 1) {
-        for (const { input, error } of failures) context.stderr.write(`failed: ${input}: ${sentenceOf(error)}\n`);
+        for (const failure of failures)
+          context.stderr.write(`failed: ${called(failure)}: ${sentenceOf(failure.error)}\n`);
         throw new Error(`${failures.length} of ${count} inputs could not be segmented; see above.`);
       }
       throw failures[0]!.error;
