@@ -2,7 +2,7 @@ import { LABELS } from '@aaunet/imaging';
 import { encode } from 'fast-png';
 
 import { Canvas, type Color } from '../inference/canvas.js';
-import { displayGeometry, greySlice, maskSlice } from '../inference/display-slice.js';
+import { displayGeometry, greySlice, maskSlice, withoutAir } from '../inference/display-slice.js';
 import { escapeHtml, htmlPage, htmlPicture, htmlTable } from '../inference/html.js';
 import type { Assessment } from '../metrics/assessment.js';
 import type { Evaluation } from '../metrics/evaluation-report.js';
@@ -35,7 +35,7 @@ export function renderCasePicture(picture: CasePicture): Uint8Array {
   const { geometry, slices } = picture;
   const { hu, truth, predicted } = unpackPicture(picture);
   const view = { ...geometry, slices: slices.length };
-  const display = displayGeometry(view);
+  const display = withoutAir(displayGeometry(view), { ...view, data: hu });
   const height = Math.round(TILE * Math.min(3, display.heightMm / display.widthMm));
   const canvas = new Canvas(3 * (TILE + GAP) - GAP, slices.length * (height + GAP) - GAP);
   slices.forEach((number, row) => {

@@ -8,7 +8,7 @@ import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
 import { writePointwiseModel } from '../testing/pointwise-model.js';
 import { predict, type PredictEvent } from './predict.js';
 
-const TIMEOUT = 120_000;
+const TIMEOUT = 300_000;
 
 let folder: string;
 let model: string;
@@ -20,7 +20,7 @@ beforeEach(async () => {
     [0, 0],
     [20, -10],
   ]);
-  studies = await writeStudies(join(folder, 'studies'), 4);
+  studies = await writeStudies(join(folder, 'studies'), 3);
 });
 afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -36,16 +36,16 @@ describe('scans in processes of their own', { timeout: TIMEOUT }, () => {
     const alone = await predict([studies], { ...options, out: join(folder, 'alone') });
     expect(together.failures.map(({ input }) => input)).toEqual([join(studies, 'S02')]);
     expect(together.failures[0]!.error.message).toBe(alone.failures[0]!.error.message);
-    expect(events.filter(({ type }) => type === 'input')).toHaveLength(3);
+    expect(events.filter(({ type }) => type === 'input')).toHaveLength(2);
     const namesOf = async (out: string): Promise<string[]> => (await readdir(join(folder, out))).sort();
-    expect(await namesOf('jobs')).toEqual(['S00', 'S01', 'S03', 'manifest.json']);
+    expect(await namesOf('jobs')).toEqual(['S00', 'S01', 'manifest.json']);
     expect(await namesOf('alone')).toEqual(await namesOf('jobs'));
     for (const file of ['segmentation.nii.gz', 'report.json', 'volumes.csv', 'montage.png']) {
       const [a, b] = await Promise.all(['jobs', 'alone'].map((out) => readFile(join(folder, out, 'S01', file))));
       expect([file, a!.equals(b!)]).toEqual([file, true]);
     }
     const again = await predict([studies], { ...options, out: join(folder, 'jobs'), jobs: 2, resume: true });
-    expect([again.skipped.length, again.failures.length]).toEqual([3, 1]);
+    expect([again.skipped.length, again.failures.length]).toEqual([2, 1]);
   });
 
   it('end with the caller, and leave nothing half', async () => {
