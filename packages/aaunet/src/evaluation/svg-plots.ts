@@ -76,7 +76,7 @@ export function blandAltmanPlot(assessment: Assessment): string {
   const [low, high] = [Math.min(...ys), Math.max(...ys)];
   const pad = (high - low || 1) * 0.08;
   const most = Math.max(1e-9, ...points.map(({ x }) => x)) * 1.05;
-  const [left, right, top, bottom] = [70, 440, 14, 300];
+  const [left, right, top, bottom] = [70, 410, 14, 300];
   const px = (x: number): number => left + (x / most) * (right - left);
   const py = (y: number): number => bottom - ((y - low + pad) / (high - low + 2 * pad)) * (bottom - top);
   const body = [
