@@ -102,7 +102,8 @@ export function plan({ device, threads, python, data, engines }) {
           phase,
           model: PAPER.model,
           size,
-          batch: 1,
+          // Batch norm needs more than one value a channel.
+          batch: phase === 'train' ? 2 : 1,
           slices,
           dtype,
           run: data.run,

@@ -3,7 +3,7 @@ import { fitLine, median } from './statistics.mjs';
 
 const [WIDTH, HEIGHT, MARGIN] = [360, 260, 48];
 const PANELS = [
-  { phase: 'train', title: 'Training step, 1 image', x: 'pixels (thousands)', at: ({ size }) => size ** 2 / 1000 },
+  { phase: 'train', title: 'Training step, 2 images', x: 'pixels (thousands)', at: ({ size }) => size ** 2 / 1000 },
   { phase: 'infer', title: 'Inference, 1 image', x: 'pixels (thousands)', at: ({ size }) => size ** 2 / 1000 },
   { phase: 'series', title: 'Segmenting a series', x: 'slices', at: ({ slices }) => slices },
 ];
