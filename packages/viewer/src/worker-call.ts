@@ -28,7 +28,8 @@ interface WorkerScope {
 const NO_MEMORY =
   /allocation failed|invalid array length|invalid typed array length|bad_alloc|out of memory|failed to allocate/i;
 
-function sentenceOf(error: unknown): string {
+/** What went wrong, for a reader. */
+export function sentenceOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (!NO_MEMORY.test(message)) return message;
   return `The browser has no memory left for this (${message.slice(0, 120)}): close other tabs, or take a smaller scan or network.`;
