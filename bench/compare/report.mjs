@@ -192,7 +192,7 @@ export function report(results, { versions, device, missing }) {
       `- Measured from ${dates[0]} to ${dates.at(-1)}; load average ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}`,
       ...(missing > 0 ? [`- ${missing} comparisons have not been made.`] : []),
     ].join('\n'),
-    'Every comparison\'s sides run in turn (A B C A B C …), each in a process of its own; figures are medians of the rounds. "ratio" is aaunet\'s figure divided by the best of the others: below 1, aaunet is faster or smaller.',
+    'Every comparison\'s sides run in turn (A B C A B C …), each in a process of its own; figures are medians of the rounds. "ratio" is aaunet\'s figure divided by the best of the others: below 1, aaunet is faster or smaller. "–" has not been measured.',
     ...networkTables(results),
     ...(of('loader').length > 0 ? loaderTable(of('loader')) : []),
     ...(of('dicom').length > 0 ? dicomTable(of('dicom')) : []),
