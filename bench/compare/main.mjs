@@ -1,7 +1,7 @@
 /**
  * Measures aaunet side by side with what its users would take otherwise, and writes bench/REPORT.md.
  *
- *   npm run bench -- [--python python3] [--out bench/results] [--only TEXT] [--limit N] [--engines eager,compile,onnxruntime]
+ *   npm run bench -- [--python python3] [--out bench/results] [--only TEXT] [--limit N] [--engines eager,nchw,compile,onnxruntime]
  *                    [--device cpu|cuda] [--threads N] [--rounds N] [--report]
  *
  * Every comparison's result is kept in --out; a comparison that has one is not made again, so that an interrupted run goes on
@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
     out: { type: 'string', default: join(bench, 'results') },
     only: { type: 'string', default: '' },
     limit: { type: 'string', default: 'Infinity' },
-    engines: { type: 'string', default: 'eager,compile,onnxruntime' },
+    engines: { type: 'string', default: 'eager,nchw,compile,onnxruntime' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string', default: String(availableParallelism()) },
     rounds: { type: 'string', default: '' },

@@ -12,7 +12,7 @@ const EMULATED_SIZE = 128;
 const SIDES_OF_IMAGES = [128, 192, 256, 320, 384, 448, 512];
 const SERIES = [4, 8, 16, 24, 32];
 
-const ENGINES = { train: ['eager', 'compile'], infer: ['eager', 'compile', 'onnxruntime'] };
+const ENGINES = { train: ['eager', 'nchw', 'compile'], infer: ['eager', 'nchw', 'compile', 'onnxruntime'] };
 
 /**
  * @param host device, threads, python: where and with what all sides run; `data`: the folder that prepareData has filled;

@@ -9,7 +9,7 @@ import { scalingPanels } from './plot.mjs';
 import { median } from './statistics.mjs';
 
 const SHOWN_OPERATORS = 15;
-const PEERS = { eager: 'PyTorch eager', compile: 'torch.compile', onnxruntime: 'ONNX Runtime' };
+const PEERS = { eager: 'PyTorch eager', nchw: 'eager, NCHW', compile: 'torch.compile', onnxruntime: 'ONNX Runtime' };
 
 function table(header, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
@@ -47,8 +47,8 @@ function networkTables(results) {
   const of = (group) => results.filter((result) => result.group === group);
   const parts = [];
   for (const [group, title, engines] of [
-    ['train', 'Training step', ['eager', 'compile']],
-    ['infer', 'Inference', ['eager', 'compile', 'onnxruntime']],
+    ['train', 'Training step', ['eager', 'nchw', 'compile']],
+    ['infer', 'Inference', ['eager', 'nchw', 'compile', 'onnxruntime']],
   ]) {
     const header = ['network', 'image', 'precision', 'aaunet', ...engines.map((name) => PEERS[name])];
     const rows = networkRows(of(group), engines, (side, { batch }) => seconds(side, batch));

@@ -3,7 +3,8 @@
 usage: network.py '{"model": "rsu-sc", "engine": "eager", "phase": "train", "size": 512, "batch": 2, "dtype": "fp32",
 "device": "cpu", "threads": 2}'
 
-engine: eager, compile (for inference with frozen weights) or onnxruntime (inference in float32).
+engine: eager (channels last), nchw (eager, channels first), compile (for inference with frozen weights) or onnxruntime
+(inference in float32).
 """
 
 import json
@@ -99,8 +100,9 @@ network = build(model)
 parameters = sum(parameter.numel() for parameter in network.parameters())
 if dtype == 'bf16':
     guard_wide_convolutions(network)
-network = network.to(device, memory_format=torch.channels_last)
-image = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+memory_format = torch.contiguous_format if engine == 'nchw' else torch.channels_last
+network = network.to(device, memory_format=memory_format)
+image = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=memory_format)
 run = training(network, image) if phase == 'train' else inference(network, image)
 if engine == 'onnxruntime':
     del network
