@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configFromFlags } from './commands/train.js';
 import { interruptible } from './context.js';
-import { UsageError, describeError, sentenceOf } from './errors.js';
+import { describeError, sentenceOf } from './errors.js';
 import { runCli } from './program.js';
 
 async function run(...args: string[]) {
@@ -76,11 +76,13 @@ describe('configFromFlags', () => {
     });
   });
 
-  it("resumes with the run's own configuration", async () => {
+  it("resumes with the run's own configuration, or with the file that the command names, which the training compares", async () => {
     await writeFile(join(folder, 'config.json'), '{"data": "old", "batch": 5}');
     expect(await configFromFlags('d', { out: folder, resume: true })).toMatchObject({ batch: 5, data: 'd' });
     expect(await configFromFlags('d', { out: folder })).toMatchObject({ batch: 8 });
-    await expect(configFromFlags('d', { out: folder, resume: true, config: 'x' })).rejects.toThrow(UsageError);
+    const config = join(folder, 'named.json');
+    await writeFile(config, '{"batch": 3}');
+    expect(await configFromFlags('d', { out: folder, resume: true, config })).toMatchObject({ batch: 3, data: 'd' });
   });
 });
 
