@@ -43,6 +43,16 @@ function toRas({ data, columns, rows, slices, affine }: Volume<Int16Array>): Vol
   return { data: turned, columns, rows, slices, affine: affineFromColumns(opposite(i), opposite(j), k, corner) };
 }
 
+/** Pixels of the canvas that a processor draws sixty times a second. */
+const SOFTWARE_PIXELS = 300_000;
+
+/** Whether a processor draws in place of a GPU, as in virtual machines. */
+function isSoftwareRendered(gl: WebGL2RenderingContext): boolean {
+  const names = gl.getExtension('WEBGL_debug_renderer_info');
+  const renderer = String(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  return /swiftshader|llvmpipe|softpipe|basic render/i.test(renderer);
+}
+
 /** What the page shows of scan and masks: a NiiVue canvas that is told, and says which slice it is at. */
 export class Stage {
   readonly #nv: Niivue;
@@ -84,6 +94,17 @@ export class Stage {
 
   async start(): Promise<void> {
     await this.#nv.attachToCanvas(this.canvas, false);
+    if (isSoftwareRendered(this.#nv.gl))
+      new ResizeObserver(() => {
+        this.#drawCoarsely();
+      }).observe(this.canvas);
+  }
+
+  /** Fewer pixels than the screen has, still about as many as a slice: otherwise a processor draws ten frames a second. */
+  #drawCoarsely(): void {
+    const { clientWidth, clientHeight } = this.canvas;
+    const ratio = Math.min(devicePixelRatio, Math.sqrt(SOFTWARE_PIXELS / Math.max(1, clientWidth * clientHeight)));
+    if (ratio !== this.#nv.opts.forceDevicePixelRatio) this.#nv.setHighResolutionCapable(ratio);
   }
 
   get slice(): number {
