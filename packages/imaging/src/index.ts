@@ -4,6 +4,7 @@ export {
   affineFromColumns,
   affineFromDicom,
   flipLpsRas,
+  medianOf,
   patientToVoxel,
   sliceExtents,
   sliceNormal,

@@ -8,12 +8,7 @@ import { cudaAvailable, libtorchInfo, manualSeed, memoryStats } from './runtime.
 import { tidy } from './scope.js';
 import { empty, ones, rand, randn } from './create.js';
 import type { Dtype, Tensor } from './tensor.js';
-
-/** Largest difference as a part of the reference's largest value. */
-function difference(found: Tensor, expected: Tensor): number {
-  const wide = expected.cpu().to('float64');
-  return Number(found.cpu().to('float64').sub(wide).abs().max().item()) / (Number(wide.abs().max().item()) || 1);
-}
+import { difference } from './testing/difference.js';
 
 /** Few channels, some that fill no vector, odd sizes, and many rows. */
 const SHAPES = [

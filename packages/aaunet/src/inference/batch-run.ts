@@ -70,15 +70,24 @@ export class BatchRun {
     return join(this.options.out, name);
   }
 
-  async done(task: BatchTask, prediction: Prediction): Promise<void> {
-    this.predictions.push(prediction);
-    await this.record(task, { status: 'done' });
-  }
-
-  async failed(task: BatchTask, error: unknown): Promise<void> {
-    const failure = error instanceof Error ? error : new Error(String(error));
-    this.failures.push({ input: task.input, name: task.name, error: failure });
-    await this.record(task, { status: 'failed', error: failure.message });
+  /**
+   * Does a task. One that fails is listed, and does not stop the others; a manifest that cannot be written is no fault of the
+   * scan and does.
+   *
+   * @throws the signal's reason if it was aborted meanwhile.
+   */
+  async attempt(task: BatchTask, work: () => Promise<Prediction>): Promise<void> {
+    const outcome = await work().catch((error: unknown) => {
+      this.options.signal?.throwIfAborted();
+      return error instanceof Error ? error : new Error(String(error));
+    });
+    if (outcome instanceof Error) {
+      this.failures.push({ input: task.input, name: task.name, error: outcome });
+      await this.record(task, { status: 'failed', error: outcome.message });
+    } else {
+      this.predictions.push(outcome);
+      await this.record(task, { status: 'done' });
+    }
   }
 
   get result(): PredictResult {

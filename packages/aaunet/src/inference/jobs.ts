@@ -60,23 +60,17 @@ export async function predictInProcesses(
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, task] = next;
       signal?.throwIfAborted();
-      const folder = run.folderOf(task);
-      const outcome = await runProcess(task, options)
-        .then(async () => JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as SegmentationReport)
-        .catch((error: unknown) => {
-          signal?.throwIfAborted();
-          return { failed: error };
-        });
-      if ('failed' in outcome) {
-        await run.failed(task, outcome.failed);
-        continue;
-      }
-      const { input, name } = task;
-      const { slices } = outcome.geometry;
-      onEvent?.({ type: 'input', input, name, index, count: run.tasks.length, slices });
-      onEvent?.({ type: 'progress', input, done: slices, total: slices });
-      for (const problem of outcome.problems) onEvent?.({ type: 'problem', input, name, problem });
-      await run.done(task, { input, folder, report: outcome });
+      await run.attempt(task, async () => {
+        await runProcess(task, options);
+        const folder = run.folderOf(task);
+        const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as SegmentationReport;
+        const { input, name } = task;
+        const { slices } = report.geometry;
+        onEvent?.({ type: 'input', input, name, index, count: run.tasks.length, slices });
+        onEvent?.({ type: 'progress', input, done: slices, total: slices });
+        for (const problem of report.problems) onEvent?.({ type: 'problem', input, name, problem });
+        return { input, folder, report };
+      });
     }
   };
   await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));

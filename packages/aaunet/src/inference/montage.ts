@@ -193,9 +193,18 @@ export function wrap(text: string, width: number): string[] {
 
 const PAIR_TILE = 480;
 
+/** How the pictures of a result show its scan: cut to the head and to what is marked. Looks at every voxel. */
+export function resultGeometry(scan: Volume, labelMap: Volume<Uint8Array>): DisplayGeometry {
+  return withoutAir(displayGeometry(scan), scan, labelMap);
+}
+
 /** A slice twice: as the scanner made it, and with the contours and names of its labels. */
-export function renderPair(scan: Volume, labelMap: Volume<Uint8Array>, slice: number): Uint8Array {
-  const geometry = withoutAir(displayGeometry(scan), scan, labelMap);
+export function renderPair(
+  scan: Volume,
+  labelMap: Volume<Uint8Array>,
+  slice: number,
+  geometry = resultGeometry(scan, labelMap),
+): Uint8Array {
   const { tileHeight: height } = sheetLayout(1, geometry, PAIR_TILE);
   const canvas = new Canvas(2 * PAIR_TILE + GAP, height);
   canvas.fillRectangle(0, 0, canvas.width, canvas.height, [45, 45, 45]);
@@ -210,8 +219,12 @@ export function renderPair(scan: Volume, labelMap: Volume<Uint8Array>, slice: nu
  * A PNG picture of a scan with its segmentation: axial slices from inferior to superior in the brain window, anterior
  * up, the patient's right on the left, numbered as they lie in the volume (from 1), with contours and a legend.
  */
-export function renderMontage(scan: Volume, labelMap: Volume<Uint8Array>, report: SegmentationReport): Uint8Array {
-  const geometry = withoutAir(displayGeometry(scan), scan, labelMap);
+export function renderMontage(
+  scan: Volume,
+  labelMap: Volume<Uint8Array>,
+  report: SegmentationReport,
+  geometry = resultGeometry(scan, labelMap),
+): Uint8Array {
   const slices = chooseSlices(geometry.order, markedPerSlice(labelMap));
   const { columns, tileWidth, tileHeight } = sheetLayout(slices.length, geometry);
   const tileRows = Math.ceil(slices.length / columns);

@@ -4,7 +4,7 @@ import { LABELS, type Volume } from '@aaunet/imaging';
 import { writeNiftiFile } from '@aaunet/imaging/node';
 import { replaceFolder } from '../atomic.js';
 import { renderHtmlReport } from './html-report.js';
-import { renderMontage, renderPair } from './montage.js';
+import { renderMontage, renderPair, resultGeometry } from './montage.js';
 import { type ReportContext, type SegmentationReport, formatVolumesCsv, makeReport } from './report.js';
 
 /** The files of one result, each explained in a few words. */
@@ -69,8 +69,9 @@ export async function writeOutputs(
     await writeNiftiFile(join(temporary, 'segmentation.nii.gz'), stored, { description });
     await writeFile(join(temporary, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
     await writeFile(join(temporary, 'volumes.csv'), formatVolumesCsv(report));
-    const montage = renderMontage(scan, labelMap, report);
-    const pictures = { montage, pair: (slice: number) => renderPair(scan, labelMap, slice - 1) };
+    const geometry = resultGeometry(scan, labelMap);
+    const montage = renderMontage(scan, labelMap, report, geometry);
+    const pictures = { montage, pair: (slice: number) => renderPair(scan, labelMap, slice - 1, geometry) };
     await writeFile(join(temporary, 'montage.png'), montage);
     await writeFile(join(temporary, 'report.html'), renderHtmlReport(report, pictures));
     await further?.(temporary, report);

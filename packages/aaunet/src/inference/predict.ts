@@ -159,13 +159,7 @@ export async function predictWith(
   for (const [index, task] of run.tasks.entries()) {
     options.signal?.throwIfAborted();
     const at = { index, count: run.tasks.length };
-    const outcome = await predictOne(engine, task.input, task.name, at, options).catch((error: unknown) => {
-      options.signal?.throwIfAborted();
-      return { failed: error };
-    });
-    // Outside of the catch: a manifest that cannot be written is no fault of the scan.
-    if ('failed' in outcome) await run.failed(task, outcome.failed);
-    else await run.done(task, outcome);
+    await run.attempt(task, () => predictOne(engine, task.input, task.name, at, options));
   }
   return run.result;
 }

@@ -1,4 +1,4 @@
-import type { Affine } from '@aaunet/imaging';
+import { medianOf, type Affine } from '@aaunet/imaging';
 import { readNiftiFileHeader } from '@aaunet/imaging/node';
 
 import { inBatches } from '../datasets/batches.js';
@@ -19,7 +19,7 @@ export async function describeTrainingData(
     const headers = await Promise.all(batch.map(({ image }) => readNiftiFileHeader(image)));
     spacings.push(...headers.map(({ affine }) => patientSpacing(affine)));
   }
-  const along = (axis: 0 | 1 | 2): number => median(spacings.map((spacing) => spacing[axis]));
+  const along = (axis: 0 | 1 | 2): number => Number(medianOf(spacings.map((spacing) => spacing[axis])).toFixed(4));
   const patients = new Set(used.map(({ patient }) => patient)).size;
   return { spacing: [along(0), along(1), along(2)], trainingData: { name, cases: used.length, patients } };
 }
@@ -33,10 +33,4 @@ function patientSpacing(affine: Affine): [number, number, number] {
     return sizes[parts.indexOf(Math.max(...parts))]!;
   };
   return [along(0), along(1), along(2)];
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)]!, sorted[Math.floor(sorted.length / 2)]!];
-  return Number(((low + high) / 2).toFixed(4));
 }

@@ -6,6 +6,7 @@ import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { randn } from '../create.js';
 import type { Tensor } from '../tensor.js';
+import { difference } from '../testing/difference.js';
 
 interface Case {
   input: readonly [number, number, number, number];
@@ -53,11 +54,6 @@ function run({ input, out, kernel, stride = 1, padding = 0, dilation = 1, groups
   const output = aten.conv2d(x, weight, bias, stride, padding, dilation, groups);
   const upstream = make(output.shape);
   return [output, ...grad([output], leaves, { gradients: [upstream] })] as Tensor[];
-}
-
-/** Largest difference as a part of the reference's largest value. */
-function difference(found: Tensor, expected: Tensor): number {
-  return Number(found.to('float64').sub(expected).abs().max().item()) / Number(expected.abs().max().item());
 }
 
 describe('a channels-last convolution in float32', () => {

@@ -7,16 +7,11 @@ import { manualSeed, memoryStats, numThreads, setNumThreads } from '../runtime.j
 import { tidy } from '../scope.js';
 import { ones, rand, randn, zeros } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
+import { difference } from '../testing/difference.js';
 import { BatchNorm2d, GroupNorm } from './norm.js';
 
 const batchNorm = operator('aaunet::batch_norm');
 const groupNorm = operator('aaunet::group_norm');
-
-/** Largest difference as a part of the reference's largest value. */
-function difference(found: Tensor, expected: Tensor): number {
-  const wide = expected.to('float64');
-  return Number(found.to('float64').sub(wide).abs().max().item()) / (Number(wide.abs().max().item()) || 1);
-}
 
 /** 1 where a tensor is above 0, else 0, in float64. */
 function positive(tensor: Tensor): Tensor {

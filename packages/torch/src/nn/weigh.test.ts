@@ -7,13 +7,8 @@ import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { ones, rand, randn } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
+import { difference } from '../testing/difference.js';
 import { imageMean, weighPixels, weighSplits } from './weigh.js';
-
-/** Largest difference as a part of the reference's largest value. */
-function difference(found: Tensor, expected: Tensor): number {
-  const wide = expected.to('float64');
-  return Number(found.to('float64').sub(wide).abs().max().item()) / (Number(wide.abs().max().item()) || 1);
-}
 
 const clast = (tensor: Tensor): Tensor => tensor.contiguous('channels_last');
 
