@@ -5,6 +5,7 @@
 namespace aaunet {
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  installAllocator();
   env.SetInstanceData(new std::shared_ptr<Environment>(std::make_shared<Environment>()));
   exports.Set("TensorHandle", TensorHandle::define(env));
   exportDispatch(env, exports);

@@ -10,6 +10,8 @@ void exportDistributed(Napi::Env env, Napi::Object exports);
 void exportAutograd(Napi::Env env, Napi::Object exports);
 void exportProfile(Napi::Env env, Napi::Object exports);
 void exportRuntime(Napi::Env env, Napi::Object exports);
+/// Once a process, before the first tensor.
+void installAllocator();
 void exportCuda(Napi::Env env, Napi::Object exports);  // of CUDA builds
 
 }  // namespace aaunet

@@ -134,23 +134,32 @@ inline double combineOverGroup(double values, double eps, std::vector<double> me
   return total;
 }
 
+/// Normalisation as y = x * scale + shift.
+template <typename A>
+struct Line {
+  Coefficients<A> scale, shift;
+
+  Line(const Layout& layout, const at::Tensor& weight, const at::Tensor& bias, const double* mean, const double* inverse)
+      : scale(layout), shift(layout) {
+    const auto w = toDouble<A>(weight), b = toDouble<A>(bias);
+    for (int64_t s = 0; s < layout.segments; s++)
+      for (int64_t c = 0; c < layout.channels; c++) {
+        const int64_t g = s * layout.groups + c / layout.groupSize();
+        scale.set(s, c, w[c] * inverse[g]);
+        shift.set(s, c, b[c] - mean[g] * w[c] * inverse[g]);
+      }
+  }
+};
+
 template <typename T>
 void normalize(const Layout& layout, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                const at::Tensor& residual, bool relu, const double* mean, const double* inverse, at::Tensor& y) {
-  using A = typename Coefficient<T>::type;
-  const auto w = toDouble<A>(weight), b = toDouble<A>(bias);
-  Coefficients<A> scale(layout), shift(layout);
-  for (int64_t s = 0; s < layout.segments; s++)
-    for (int64_t c = 0; c < layout.channels; c++) {
-      const int64_t g = s * layout.groups + c / layout.groupSize();
-      scale.set(s, c, w[c] * inverse[g]);
-      shift.set(s, c, b[c] - mean[g] * w[c] * inverse[g]);
-    }
+  const Line<typename Coefficient<T>::type> line(layout, weight, bias, mean, inverse);
   const int64_t wide = layout.channels * layout.fold();
   forRows(layout.segments, layout.rows / layout.fold(), wide, [&](int64_t segment, int64_t row, int64_t count) {
     const T* const added = in<T>(residual);
     normalizeKernels<T>().apply(in<T>(x) + row * wide, added ? added + row * wide : nullptr, out<T>(y) + row * wide, count, wide,
-                                scale.of(segment), shift.of(segment), relu);
+                                line.scale.of(segment), line.shift.of(segment), relu);
   });
 }
 
@@ -159,14 +168,20 @@ struct Gradients {
   at::Tensor dx, dresidual, dweight, dbias;
 };
 
-/// `y` is undefined where there was no ReLU. With `fixed` statistics (inference) they do not depend on x. `valuesOfGroup` have
-/// made them: with `synchronized` those of all processes.
+/// `y` is undefined where there was no ReLU or no residual: without one x tells where the ReLU has cut. With `fixed` statistics (inference)
+/// they do not depend on x. `valuesOfGroup` have made them: with `synchronized` those of all processes.
 template <typename T>
 Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& y, const at::Tensor& weight,
-                    const double* mean, const double* inverse, bool fixed, bool hasResidual, double valuesOfGroup,
-                    bool synchronized) {
+                    const at::Tensor& bias, bool relu, const double* mean, const double* inverse, bool fixed, bool hasResidual,
+                    double valuesOfGroup, bool synchronized) {
   using A = typename Coefficient<T>::type;
   const auto w = toDouble<A>(weight);
+  const Line<A> line(layout, weight, bias, mean, inverse);
+  const auto passed = [&](int64_t segment, int64_t offset) -> Passed<T> {
+    if (!relu) return {};
+    if (y.defined()) return {in<T>(y) + offset};
+    return {nullptr, line.scale.of(segment), line.shift.of(segment)};
+  };
   const int64_t wide = layout.channels * layout.fold(), rows = layout.rows / layout.fold();
   Coefficients<A> pivots(layout);
   std::vector<double> pivot(static_cast<size_t>(layout.segments * layout.channels));
@@ -177,9 +192,8 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
       pivot[static_cast<size_t>(s * layout.channels + c)] = pivots.of(s)[c];
     }
   std::vector<double> first, second;
-  const T* const cut = in<T>(y);
   sumsByChannel(layout, first, second, [&](int64_t row, int64_t count, double* one, double* two) {
-    normalizeKernels<T>().gradientSums(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr, count, wide,
+    normalizeKernels<T>().gradientSums(in<T>(x) + row * wide, in<T>(dy) + row * wide, passed(row / rows, row * wide), count, wide,
                                        pivots.of(row / rows), one, two);
   });
 
@@ -222,7 +236,7 @@ Gradients gradients(const Layout& layout, const at::Tensor& x, const at::Tensor&
   std::copy(db.begin(), db.end(), result.dbias.template mutable_data_ptr<A>());
   forRows(layout.segments, layout.rows / layout.fold(), wide, [&](int64_t segment, int64_t row, int64_t count) {
     T* const added = out<T>(result.dresidual);
-    normalizeKernels<T>().gradient(in<T>(x) + row * wide, in<T>(dy) + row * wide, cut ? cut + row * wide : nullptr,
+    normalizeKernels<T>().gradient(in<T>(x) + row * wide, in<T>(dy) + row * wide, passed(segment, row * wide),
                                    out<T>(result.dx) + row * wide, added ? added + row * wide : nullptr, count, wide,
                                    ofGradient.of(segment), ofInput.of(segment), constant.of(segment));
   });

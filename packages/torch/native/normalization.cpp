@@ -5,6 +5,7 @@
 // channels share statistics in groups (batch norm: every channel by itself).
 
 #include "normalization-passes.h"
+#include "recompute.h"
 #include "rows.h"
 
 #ifdef AAUNET_CUDA_KERNELS
@@ -50,9 +51,8 @@ struct RunningStatistics {
 };
 
 #ifdef AAUNET_CUDA_KERNELS
-void normalizeOnDevice(const cuda::Rows& rows, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                       const at::Tensor& residual, double eps, bool relu, const at::Tensor& statistics_, bool fixed,
-                       const RunningStatistics& running, const at::Tensor& y) {
+void statisticsOnDevice(const cuda::Rows& rows, const at::Tensor& x, double eps, const at::Tensor& statistics_, bool fixed,
+                        const RunningStatistics& running) {
   auto* const mean = statistics_.mutable_data_ptr<double>();
   auto* const inverse = mean + rows.segments * rows.groups;
   const cuda::Running moved{cuda::out(running.mean), cuda::out(running.variance), running.momentum};
@@ -60,8 +60,6 @@ void normalizeOnDevice(const cuda::Rows& rows, const at::Tensor& x, const at::Te
   cuda::on(x, [&](cudaStream_t stream) {
     if (fixed) cuda::fixedStatistics(rows, eps, mean, inverse, moved, stream);
     else cuda::statistics(rows, cuda::in(x), eps, mean, inverse, moved, cuda::out(partial), stream);
-    cuda::normalize(rows, cuda::in(x), cuda::in(residual), mean, inverse, cuda::in(weight), cuda::in(bias), relu, cuda::out(y),
-                    stream);
   });
 }
 
@@ -83,6 +81,25 @@ Gradients gradientsOnDevice(const cuda::Rows& rows, const at::Tensor& x, const a
 }
 #endif
 
+/// relu((x - mean) inverse weight + bias + residual); without `relu` not cut off, `residual` may be undefined.
+at::Tensor normalized(const Layout& layout, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const at::Tensor& residual, bool relu, const at::Tensor& statistics_) {
+  at::Tensor y = at::empty_like(x);
+  const auto* const mean = statistics_.const_data_ptr<double>();
+  const auto* const inverse = mean + layout.segments * layout.groups;
+#ifdef AAUNET_CUDA_KERNELS
+  if (x.is_cuda()) {
+    cuda::on(x, [&](cudaStream_t stream) {
+      cuda::normalize(cuda::rowsOf(x, layout.segments, layout.groups), cuda::in(x), cuda::in(residual), mean, inverse, cuda::in(weight),
+                      cuda::in(bias), relu, cuda::out(y), stream);
+    });
+    return y;
+  }
+#endif
+  withType(x, [&]<typename T>(T) { normalize<T>(layout, x, weight, bias, residual, relu, mean, inverse, y); });
+  return y;
+}
+
 /// What both normalisations are differentiated as; `fixed` are batch norm's running statistics in inference.
 class Normalize : public torch::autograd::Function<Normalize> {
  public:
@@ -93,58 +110,75 @@ class Normalize : public torch::autograd::Function<Normalize> {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input);
     const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
-    const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
+    const Layout layout = layoutOf(x, segments, groups);
     double values = layout.valuesOfGroup();
-    at::Tensor y = at::empty_like(x);
-    const auto onProcessor = [&]<typename T>(T) {
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda()) statisticsOnDevice(cuda::rowsOf(x, segments, groups), x, eps, statistics_, fixed, running);
+    else
+#endif
+    {
       double* const mean = statistics_.mutable_data_ptr<double>();
       double* const inverse = mean + segments * groups;
       double* const variance = mean + 2 * segments * groups;
-      if (!fixed) statistics<T>(layout, x, eps, mean, inverse, variance);
+      if (!fixed) withType(x, [&]<typename T>(T) { statistics<T>(layout, x, eps, mean, inverse, variance); });
       if (synchronized)
         values = combineOverGroup(values, eps, {mean, mean + groups}, {variance, variance + groups}, mean, inverse, variance);
-      normalize<T>(layout, x, weight, bias, added, relu, mean, inverse, y);
-    };
-#ifdef AAUNET_CUDA_KERNELS
-    if (x.is_cuda())
-      normalizeOnDevice(cuda::rowsOf(x, segments, groups), x, weight, bias, added, eps, relu, statistics_, fixed, running, y);
-    else
-#endif
-      withType(x, onProcessor);
-    context->save_for_backward({x, weight, statistics_, relu ? y : at::Tensor()});
+    }
+    at::Tensor y = normalized(layout, x, weight, bias, added, relu, statistics_);
+    context->save_for_backward({x, weight, bias, statistics_, relu && residual ? y : at::Tensor()});
     context->saved_data["segments"] = segments;
     context->saved_data["groups"] = groups;
+    context->saved_data["relu"] = relu;
     context->saved_data["fixed"] = fixed;
     context->saved_data["residual"] = residual.has_value();
     context->saved_data["values"] = values;
     context->saved_data["synchronized"] = synchronized;
+    // The residual would have to be kept for it.
+    if (!residual) allowRecomputation(context);
     if (total != nullptr) *total = values;
     return y;
+  }
+
+  static at::Tensor recompute(AutogradContext* context) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &statistics_ = saved[3];
+    return normalized(layoutOf(context, x), x, weight, bias, {}, context->saved_data["relu"].toBool(), statistics_);
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
     TORCH_CHECK(!at::GradMode::is_enabled(), "fused normalisation has no second derivative; use aten's operators for it");
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &statistics_ = saved[2], &y = saved[3];
-    const int64_t segments = context->saved_data["segments"].toInt(), groups = context->saved_data["groups"].toInt();
-    const Layout layout{segments, x.numel() / x.size(1) / segments, x.size(1), groups};
-    const bool fixed = context->saved_data["fixed"].toBool(), hasResidual = context->saved_data["residual"].toBool();
+    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &statistics_ = saved[3], &y = saved[4];
+    const Layout layout = layoutOf(context, x);
+    const bool relu = context->saved_data["relu"].toBool(), fixed = context->saved_data["fixed"].toBool();
+    const bool hasResidual = context->saved_data["residual"].toBool();
     const at::Tensor dy = channelsLast(outputs[0].to(x.scalar_type()));
     Gradients result;
     const auto onProcessor = [&]<typename T>(T) {
       const double* const mean = statistics_.const_data_ptr<double>();
-      result = gradients<T>(layout, x, dy, y, weight, mean, mean + segments * groups, fixed, hasResidual,
+      result = gradients<T>(layout, x, dy, y, weight, bias, relu, mean, mean + layout.segments * layout.groups, fixed, hasResidual,
                             context->saved_data["values"].toDouble(), context->saved_data["synchronized"].toBool());
     };
 #ifdef AAUNET_CUDA_KERNELS
-    if (x.is_cuda())
-      result = gradientsOnDevice(cuda::rowsOf(x, segments, groups), x, dy, y, weight, statistics_, fixed, hasResidual);
-    else
+    if (x.is_cuda()) {
+      const at::Tensor cut = relu && !y.defined() ? normalized(layout, x, weight, bias, {}, relu, statistics_) : y;
+      result = gradientsOnDevice(cuda::rowsOf(x, layout.segments, layout.groups), x, dy, cut, weight, statistics_, fixed, hasResidual);
+    } else
 #endif
       withType(x, onProcessor);
     return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   }
+
+ private:
+  static Layout layoutOf(const at::Tensor& x, int64_t segments, int64_t groups) {
+    return {segments, x.numel() / x.size(1) / segments, x.size(1), groups};
+  }
+  static Layout layoutOf(AutogradContext* context, const at::Tensor& x) {
+    return layoutOf(x, context->saved_data["segments"].toInt(), context->saved_data["groups"].toInt());
+  }
 };
+
+[[maybe_unused]] const Recomputable<Normalize> normalizeIsRecomputable;
 
 at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, at::Tensor& runningMean,
                      at::Tensor& runningVar, const std::optional<at::Tensor>& residual, bool training, double momentum, double eps,

@@ -14,10 +14,6 @@
 
 #include <cstring>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace aaunet {
 
 namespace {
@@ -117,19 +113,9 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   return out;
 }
 
-/// Each step of a training asks for the same large blocks again. glibc would give them back to the system in between, which
-/// costs a page fault for every 4 KiB: a tenth of a step. What it keeps is bounded.
-void keepLargeBlocks() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 2047 << 20);
-#endif
-}
-
 }  // namespace
 
 void exportRuntime(Napi::Env env, Napi::Object exports) {
-  keepLargeBlocks();
   exports.Set("fromBytes", Napi::Function::New<fromBytes>(env, "fromBytes"));
   exports.Set("setTensorClass", Napi::Function::New<setTensorClass>(env, "setTensorClass"));
   exports.Set("memoryStats", Napi::Function::New<memoryStats>(env, "memoryStats"));

@@ -3,6 +3,7 @@
 
 #include "kernels/normalize.h"
 #include "kernels/weigh.h"
+#include "recompute.h"
 #include "rows.h"
 
 #ifdef AAUNET_CUDA_KERNELS
@@ -81,26 +82,17 @@ class WeighSplits : public torch::autograd::Function<WeighSplits> {
   static Variable forward(AutogradContext* context, const Variable& input, const Variable& weights, int64_t radix) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input), w = asCoefficients(weights, x);
-    const int64_t images = x.size(0), wide = x.size(1), channels = wide / radix, pixels = x.size(2) * x.size(3);
-    at::Tensor y = at::empty({images, channels, x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
-#ifdef AAUNET_CUDA_KERNELS
-    if (x.is_cuda())
-      cuda::on(x, [&](cudaStream_t stream) {
-        cuda::weighSplits(cuda::rowsOf(y, images, channels), radix, cuda::in(x), cuda::in(w), cuda::out(y), stream);
-      });
-    else
-#endif
-    withType(x, [&]<typename T>(T) {
-      const auto* const values = w.const_data_ptr<typename Coefficient<T>::type>();
-      forRows(images, pixels, wide, [&](int64_t image, int64_t row, int64_t count) {
-        weighKernels<T>().splits(in<T>(x) + row * wide, out<T>(y) + row * channels, count, channels, radix, values + image * wide);
-      });
-    });
     context->save_for_backward({x, w});
     context->saved_data["radix"] = radix;
     context->saved_data["sizes"] = weights.sizes().vec();
     context->saved_data["type"] = weights.scalar_type();
-    return y;
+    allowRecomputation(context);
+    return weighed(x, w, radix);
+  }
+
+  static at::Tensor recompute(AutogradContext* context) {
+    const auto saved = context->get_saved_variables();
+    return weighed(saved[0], saved[1], context->saved_data["radix"].toInt());
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
@@ -133,6 +125,27 @@ class WeighSplits : public torch::autograd::Function<WeighSplits> {
     const auto sizes = context->saved_data["sizes"].toIntVector();
     return {dx, dweights.reshape(sizes).to(context->saved_data["type"].toScalarType()), {}};
   }
+
+ private:
+  static at::Tensor weighed(const at::Tensor& x, const at::Tensor& w, int64_t radix) {
+    const int64_t images = x.size(0), wide = x.size(1), channels = wide / radix, pixels = x.size(2) * x.size(3);
+    at::Tensor y = at::empty({images, channels, x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
+#ifdef AAUNET_CUDA_KERNELS
+    if (x.is_cuda()) {
+      cuda::on(x, [&](cudaStream_t stream) {
+        cuda::weighSplits(cuda::rowsOf(y, images, channels), radix, cuda::in(x), cuda::in(w), cuda::out(y), stream);
+      });
+      return y;
+    }
+#endif
+    withType(x, [&]<typename T>(T) {
+      const auto* const values = w.const_data_ptr<typename Coefficient<T>::type>();
+      forRows(images, pixels, wide, [&](int64_t image, int64_t row, int64_t count) {
+        weighKernels<T>().splits(in<T>(x) + row * wide, out<T>(y) + row * channels, count, channels, radix, values + image * wide);
+      });
+    });
+    return y;
+  }
 };
 
 class WeighPixels : public torch::autograd::Function<WeighPixels> {
@@ -140,17 +153,15 @@ class WeighPixels : public torch::autograd::Function<WeighPixels> {
   static Variable forward(AutogradContext* context, const Variable& input, const Variable& weights) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const at::Tensor x = channelsLast(input), w = asCoefficients(weights, x);
-    const int64_t channels = x.size(1);
-    at::Tensor y = at::empty_like(x);
-    withType(x, [&]<typename T>(T) {
-      const auto* const values = w.const_data_ptr<typename Coefficient<T>::type>();
-      forRows(1, w.numel(), channels, [&](int64_t, int64_t row, int64_t count) {
-        weighKernels<T>().rows(in<T>(x) + row * channels, out<T>(y) + row * channels, count, channels, values + row);
-      });
-    });
     context->save_for_backward({x, w});
     context->saved_data["type"] = weights.scalar_type();
-    return y;
+    allowRecomputation(context);
+    return weighed(x, w);
+  }
+
+  static at::Tensor recompute(AutogradContext* context) {
+    const auto saved = context->get_saved_variables();
+    return weighed(saved[0], saved[1]);
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
@@ -169,7 +180,23 @@ class WeighPixels : public torch::autograd::Function<WeighPixels> {
     });
     return {dx, dweights.to(context->saved_data["type"].toScalarType())};
   }
+
+ private:
+  static at::Tensor weighed(const at::Tensor& x, const at::Tensor& w) {
+    const int64_t channels = x.size(1);
+    at::Tensor y = at::empty_like(x);
+    withType(x, [&]<typename T>(T) {
+      const auto* const values = w.const_data_ptr<typename Coefficient<T>::type>();
+      forRows(1, w.numel(), channels, [&](int64_t, int64_t row, int64_t count) {
+        weighKernels<T>().rows(in<T>(x) + row * channels, out<T>(y) + row * channels, count, channels, values + row);
+      });
+    });
+    return y;
+  }
 };
+
+[[maybe_unused]] const Recomputable<WeighSplits> splitsAreRecomputable;
+[[maybe_unused]] const Recomputable<WeighPixels> pixelsAreRecomputable;
 
 at::Tensor imageMean(const at::Tensor& input) {
   checkInput(input);

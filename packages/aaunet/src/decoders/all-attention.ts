@@ -1,5 +1,5 @@
-import { cat, tidy, type Tensor } from '@aaunet/torch';
-import { Conv2d, Module, ReLU, Sequential, Upsample } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import { concatenateResized, Conv2d, Module, ReLU, Sequential } from '@aaunet/torch/nn';
 
 import { ChannelAttention } from '../layers/channel-attention.js';
 import { ConvNormReLU } from '../layers/conv-norm-relu.js';
@@ -29,7 +29,7 @@ class DecoderBlock extends Module {
   readonly conv1: ConvNormReLU;
   readonly conv2: ConvNormReLU;
   readonly channel: ChannelAttention | null;
-  private readonly enlarge: Upsample | null;
+  private readonly factor: number;
 
   constructor({ below, skip, out, upsample, space, channel }: BlockOptions) {
     super();
@@ -37,15 +37,15 @@ class DecoderBlock extends Module {
     this.conv1 = new ConvNormReLU(below + skip, out);
     this.conv2 = new ConvNormReLU(out, out);
     this.channel = channel ? new ChannelAttention(out) : null;
-    this.enlarge = upsample ? new Upsample({ scaleFactor: 2 }) : null;
+    this.factor = upsample ? 2 : 1;
   }
 
   /** below: N x B x H x W or null for the coarsest block, skip: N x S x H x W; returns N x out x (2)H x (2)W. */
   forward(below: Tensor | null, skip: Tensor): Tensor {
     return tidy(() => {
-      let output = below ? cat([below, this.space ? this.space.forward(skip, below) : skip], 1) : skip;
-      if (this.enlarge) output = this.enlarge.forward(output);
-      output = this.conv2.forward(this.conv1.forward(output));
+      const inputs = below ? [below, this.space ? this.space.forward(skip, below) : skip] : [skip];
+      const size = [this.factor * skip.size(2), this.factor * skip.size(3)] as const;
+      const output = this.conv2.forward(this.conv1.forward(concatenateResized(inputs, { size })));
       return this.channel ? this.channel.forward(output) : output;
     });
   }

@@ -1,5 +1,5 @@
-import { cat, tidy, type Tensor } from '@aaunet/torch';
-import { Conv2d, kaimingUniform_, Module, Upsample } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import { concatenateResized, Conv2d, kaimingUniform_, Module } from '@aaunet/torch/nn';
 
 import { ConvBatchNormReLU } from '../layers/conv-batch-norm-relu.js';
 
@@ -10,7 +10,6 @@ export const DECODER_CHANNELS = [256, 128, 64, 32, 16] as const;
 export class UNetBlock extends Module {
   readonly conv1: ConvBatchNormReLU;
   readonly conv2: ConvBatchNormReLU;
-  private readonly enlarge = new Upsample({ scaleFactor: 2, mode: 'nearest' });
 
   constructor(below: number, skip: number, out: number) {
     super();
@@ -22,8 +21,8 @@ export class UNetBlock extends Module {
   /** below: N x B x H x W, skips: together N x S x 2H x 2W; returns N x out x 2H x 2W. */
   forward(below: Tensor, skips: readonly Tensor[] = []): Tensor {
     return tidy(() => {
-      const enlarged = this.enlarge.forward(below);
-      const joined = skips.length > 0 ? cat([enlarged, ...skips], 1) : enlarged;
+      const size = [2 * below.size(2), 2 * below.size(3)] as const;
+      const joined = concatenateResized([below, ...skips], { size, mode: 'nearest' });
       return this.conv2.forward(this.conv1.forward(joined));
     });
   }

@@ -1,5 +1,14 @@
-import { cat, tidy, type Tensor } from '@aaunet/torch';
-import { AvgPool2d, BatchNorm2d, Conv2d, kaimingNormal_, Layer, MaxPool2d, Module } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import {
+  AvgPool2d,
+  BatchNorm2d,
+  concatenateResized,
+  Conv2d,
+  kaimingNormal_,
+  Layer,
+  MaxPool2d,
+  Module,
+} from '@aaunet/torch/nn';
 
 import type { Encoder } from './encoder.js';
 
@@ -59,9 +68,14 @@ class DenseBlock extends Layer {
   }
 
   override forward(input: Tensor): Tensor {
-    return tidy(() =>
-      this.layers.reduce((joined, layer) => tidy(() => cat([joined, layer.forward(joined)], 1)), input),
-    );
+    return tidy(() => {
+      // Joined anew for each layer, in training and in backward: kept, they would take memory by the square of the layers (Pleiss et al.
+      // 2017, arXiv:1707.06990).
+      const features = [input];
+      for (const layer of this.layers)
+        features.push(tidy(() => layer.forward(features.length > 1 ? concatenateResized(features) : input)));
+      return concatenateResized(features);
+    });
   }
 }
 

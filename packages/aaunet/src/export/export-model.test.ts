@@ -35,7 +35,7 @@ const SMALLER = ['hrnet-w18', 'resnet18-unet', 'resnet50-unetplusplus', 'resnest
 function withGraph<R>(name: string, batch: number | undefined, body: (network: Layer, graph: OnnxGraph) => R): R {
   manualSeed(1);
   using network = buildModel(name).eval();
-  using blank = zeros([1, 3, 64, 32]);
+  using blank = tidy(() => zeros([1, 3, 64, 32]).contiguous('channels_last'));
   using traced = noGrad(() => trace((image) => network.forward(image), [blank]));
   return tidy(() => {
     const steps = noGrad(() => foldBatchNorms(stepsOf(traced), traced.outputs, (tensor) => tensor));

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-import { noGrad, zeros, type Tensor } from '@aaunet/torch';
+import { noGrad, tidy, zeros, type Tensor } from '@aaunet/torch';
 import { convolutionInputs, foldBatchNorms, stepsOf, trace, type Convolution } from '@aaunet/torch/compile';
 
 import { replaceFile } from '../atomic.js';
@@ -53,7 +53,8 @@ export async function exportModel(run: string, options: ExportOptions): Promise<
   const trained = await loadTrainedNetwork(run);
   using network = trained.network;
   const { size } = trained.file;
-  using blank = zeros([1, 3, size, size]);
+  // In the format that the fused operators take: they say in one step what a graph needs to know.
+  using blank = tidy(() => zeros([1, 3, size, size]).contiguous('channels_last'));
   using traced = noGrad(() => trace((image) => network.forward(image), [blank]));
   const own: Tensor[] = [];
   try {

@@ -1,4 +1,5 @@
 import type { Tensor } from '@aaunet/torch';
+import type { ResizeMode } from '@aaunet/torch/nn';
 import {
   type Convolution,
   type Normalization,
@@ -33,6 +34,17 @@ export interface GraphOptions {
 }
 
 const ints = (values: readonly number[]): Attribute => ({ ints: values });
+/** What LibTorch's interpolations are called in ONNX. */
+const RESIZE: Record<ResizeMode, Record<string, Attribute>> = {
+  nearest: {
+    mode: { text: 'nearest' },
+    coordinate_transformation_mode: { text: 'asymmetric' },
+    nearest_mode: { text: 'floor' },
+  },
+  bilinear: { mode: { text: 'linear' }, coordinate_transformation_mode: { text: 'half_pixel' } },
+  aligned: { mode: { text: 'linear' }, coordinate_transformation_mode: { text: 'align_corners' } },
+};
+
 const pair = (value: TracedArgument, fallback: number): number[] => {
   const given = value ?? fallback;
   const list = Array.isArray(given) ? (given as number[]) : [given as number];
@@ -204,12 +216,8 @@ export class GraphBuilder {
         return this.node('Add', [input(), this.nameOf(second as TracedTensor)]);
       case 'aten::mul.Tensor':
         return this.node('Mul', [input(), this.nameOf(second as TracedTensor)]);
-      case 'aten::cat':
-        return this.node(
-          'Concat',
-          (first as readonly TracedTensor[]).map((one) => this.nameOf(one)),
-          { axis: { int: (second ?? 0) as number } },
-        );
+      case 'aaunet::concatenate_resized':
+        return this.concatenateResized(first as readonly TracedTensor[], result, third as ResizeMode);
       case 'aten::mean.dim':
         if ((second as readonly number[]).join() !== '2,3' || third !== true) break;
         return this.imageMean(input());
@@ -256,17 +264,6 @@ export class GraphBuilder {
           }),
         );
       }
-      case 'aten::upsample_nearest2d.vec':
-        return this.resize(input(), first as TracedTensor, result, {
-          mode: { text: 'nearest' },
-          coordinate_transformation_mode: { text: 'asymmetric' },
-          nearest_mode: { text: 'floor' },
-        });
-      case 'aten::upsample_bilinear2d.vec':
-        return this.resize(input(), first as TracedTensor, result, {
-          mode: { text: 'linear' },
-          coordinate_transformation_mode: { text: third === true ? 'align_corners' : 'half_pixel' },
-        });
     }
     throw new Error(
       `Expected a network of operators that ONNX has, found ${step.operator}: this network cannot be exported.`,
@@ -288,9 +285,13 @@ export class GraphBuilder {
     return outputs.reduce((sum, split) => this.node('Add', [sum, split]));
   }
 
-  private resize(input: string, from: TracedTensor, to: TracedTensor, attributes: Record<string, Attribute>): string {
-    const scales = to.shape.map((size, axis) => (axis < 2 ? 1 : size / from.shape[axis]!));
-    return this.node('Resize', [input, '', this.float32(scales, [4])], attributes);
+  private concatenateResized(tensors: readonly TracedTensor[], to: TracedTensor, mode: ResizeMode): string {
+    const resized = tensors.map((one) => {
+      const scales = to.shape.map((size, axis) => (axis < 2 ? 1 : size / one.shape[axis]!));
+      if (scales.every((scale) => scale === 1)) return this.nameOf(one);
+      return this.node('Resize', [this.nameOf(one), '', this.float32(scales, [4])], RESIZE[mode]);
+    });
+    return resized.length === 1 ? resized[0]! : this.node('Concat', resized, { axis: { int: 1 } });
   }
 
   private fresh(): string {

@@ -1,5 +1,16 @@
-import { cat, tidy, type Tensor } from '@aaunet/torch';
-import { BatchNorm2d, Conv2d, Layer, MaxPool2d, Module, ReLU, Sequential, Sigmoid, Upsample } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import {
+  BatchNorm2d,
+  concatenateResized,
+  Conv2d,
+  Layer,
+  MaxPool2d,
+  Module,
+  ReLU,
+  Sequential,
+  Sigmoid,
+  Upsample,
+} from '@aaunet/torch/nn';
 
 /** Channels from the image's resolution down to a sixteenth of it. */
 const CHANNELS = [64, 128, 256, 512, 1024] as const;
@@ -113,7 +124,7 @@ export class AttentionUNet extends Layer {
         const below = output;
         output = tidy(() => {
           const enlarged = up.forward(below);
-          return conv.forward(cat([attention.forward(enlarged, skip), enlarged], 1));
+          return conv.forward(concatenateResized([attention.forward(enlarged, skip), enlarged]));
         });
       }
       return this.head.forward(output);

@@ -1,11 +1,7 @@
-import { aten, cat, tidy, type Tensor } from '@aaunet/torch';
-import { BatchNorm2d, Conv2d, Layer, ReLU, Sequential, type Module } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import { BatchNorm2d, concatenateResized, Conv2d, Layer, ReLU, Sequential, type Module } from '@aaunet/torch/nn';
 
 import { HRNet, type HRNetName } from '../encoders/hrnet.js';
-
-/** Bilinear interpolation to H x W. */
-const resized = (input: Tensor, size: readonly number[]): Tensor =>
-  aten.upsample_bilinear2d.vec(input, size, false, null);
 
 /**
  * HRNetV2 for segmentation (Wang et al. 2020, arXiv:1908.07919, fig. 4b): all branches at the resolution of the finest, a 1x1
@@ -35,12 +31,8 @@ export class HRNetSegmentation extends Layer {
 
   override forward(image: Tensor): Tensor {
     return tidy(() => {
-      const joined = tidy(() => {
-        const [finest, ...coarser] = this.encoder.forward(image);
-        const size = finest!.shape.slice(2);
-        return cat([finest!, ...coarser.map((branch) => resized(branch, size))], 1);
-      });
-      return resized(this.last_layer.forward(joined), image.shape.slice(2));
+      const logits = tidy(() => this.last_layer.forward(concatenateResized(this.encoder.forward(image))));
+      return concatenateResized([logits], { size: [image.size(2), image.size(3)] });
     });
   }
 }

@@ -1,5 +1,5 @@
-import { cat, tidy, type Tensor } from '@aaunet/torch';
-import { BatchNorm2d, Conv2d, Layer, MaxPool2d, Upsample, type Module } from '@aaunet/torch/nn';
+import { tidy, type Tensor } from '@aaunet/torch';
+import { BatchNorm2d, concatenateResized, Conv2d, Layer, MaxPool2d, type Module } from '@aaunet/torch/nn';
 
 /** Channels from the image's resolution down to a sixteenth of it. */
 const CHANNELS = [32, 64, 128, 256, 512] as const;
@@ -37,7 +37,6 @@ export class NestedUNet extends Layer {
   private readonly columns: DoubleConv[][];
   readonly final: Conv2d;
   private readonly pool = new MaxPool2d(2);
-  private readonly enlarge = new Upsample({ scaleFactor: 2, mode: 'bilinear', alignCorners: true });
 
   constructor({ inChannels, classes }: { inChannels: number; classes: number }) {
     super();
@@ -70,7 +69,8 @@ export class NestedUNet extends Layer {
   private run(node: DoubleConv, image: Tensor, outputs: readonly Tensor[][], level: number, column: number): Tensor {
     return tidy(() => {
       if (column === 0) return node.forward(level === 0 ? image : this.pool.forward(outputs[level - 1]![0]!));
-      return node.forward(cat([...outputs[level]!, this.enlarge.forward(outputs[level + 1]![column - 1]!)], 1));
+      const joined = [...outputs[level]!, outputs[level + 1]![column - 1]!];
+      return node.forward(concatenateResized(joined, { mode: 'aligned' }));
     });
   }
 }

@@ -7,10 +7,25 @@ namespace aaunet::AAUNET_ISA {
 
 namespace {
 
+enum class Cut { nowhere, byOutput, byInput };
+
 /// g = dy, but 0 where the output was cut off.
-template <typename L>
-typename L::Vector masked(typename L::Vector dy, typename L::Vector y) {
-  return y <= 0 ? typename L::Vector{} : dy;
+template <Cut cut, bool isSome, typename T>
+typename Lanes<T>::Vector gradientOf(const T* dy, const Passed<T>& passed, typename Lanes<T>::Vector x, int64_t at, int64_t c, int lanes) {
+  const auto g = loadLanes<isSome>(dy + at, lanes);
+  if constexpr (cut == Cut::nowhere) return g;
+  typename Lanes<T>::Vector y;
+  if constexpr (cut == Cut::byOutput) y = loadLanes<isSome>(passed.y + at, lanes);
+  else y = x * loadLanes<isSome>(passed.scale + c, lanes) + loadLanes<isSome>(passed.shift + c, lanes);
+  return y <= 0 ? typename Lanes<T>::Vector{} : g;
+}
+
+/// Calls `body<Cut>()`.
+template <typename T, typename Body>
+void withCut(const Passed<T>& passed, Body body) {
+  if (passed.y) body.template operator()<Cut::byOutput>();
+  else if (passed.scale) body.template operator()<Cut::byInput>();
+  else body.template operator()<Cut::nowhere>();
 }
 
 template <typename A>
@@ -54,28 +69,22 @@ void sums(const T* x, int64_t rows, int64_t channels, const typename Coefficient
   });
 }
 
-template <typename T, bool hasMask>
-void gradientSumsOf(const T* x, const T* dy, const T* y, int64_t rows, int64_t channels,
-                    const typename Coefficient<T>::type* pivot, double* first, double* second) {
-  using L = Lanes<T>;
-  constexpr int W = L::width;
-  forEachBlock<T>(rows, channels, [&]<int K, bool isSome>(int64_t begin, int64_t count, int64_t c, int lanes) {
-    typename L::Vector pivots[K];
-    for (int k = 0; k < K; k++) pivots[k] = loadLanes<isSome>(pivot + c + k * W, lanes);
-    sumBlock<T, K>(count, first + c, second + c, lanes, [&](int64_t row, int k, auto& a, auto& b) {
-      const int64_t at = (begin + row) * channels + c + k * W;
-      a = loadLanes<isSome>(dy + at, lanes);
-      if constexpr (hasMask) a = masked<L>(a, loadLanes<isSome>(y + at, lanes));
-      b = a * (loadLanes<isSome>(x + at, lanes) - pivots[k]);
+template <typename T>
+void gradientSums(const T* x, const T* dy, Passed<T> passed, int64_t rows, int64_t channels,
+                  const typename Coefficient<T>::type* pivot, double* first, double* second) {
+  constexpr int W = Lanes<T>::width;
+  withCut(passed, [&]<Cut cut>() {
+    forEachBlock<T>(rows, channels, [&]<int K, bool isSome>(int64_t begin, int64_t count, int64_t c, int lanes) {
+      typename Lanes<T>::Vector pivots[K];
+      for (int k = 0; k < K; k++) pivots[k] = loadLanes<isSome>(pivot + c + k * W, lanes);
+      sumBlock<T, K>(count, first + c, second + c, lanes, [&](int64_t row, int k, auto& a, auto& b) {
+        const int64_t at = (begin + row) * channels + c + k * W;
+        const auto value = loadLanes<isSome>(x + at, lanes);
+        a = gradientOf<cut, isSome>(dy, passed, value, at, c + k * W, lanes);
+        b = a * (value - pivots[k]);
+      });
     });
   });
-}
-
-template <typename T>
-void gradientSums(const T* x, const T* dy, const T* y, int64_t rows, int64_t channels,
-                  const typename Coefficient<T>::type* pivot, double* first, double* second) {
-  if (y) gradientSumsOf<T, true>(x, dy, y, rows, channels, pivot, first, second);
-  else gradientSumsOf<T, false>(x, dy, y, rows, channels, pivot, first, second);
 }
 
 template <typename T, bool hasResidual, bool relu>
@@ -99,30 +108,25 @@ void apply(const T* x, const T* residual, T* y, int64_t rows, int64_t channels, 
   else applyOf<T, false, false>(x, residual, y, rows, channels, scale, shift);
 }
 
-template <typename T, bool hasMask, bool hasResidual>
-void gradientOf(const T* x, const T* dy, const T* y, T* dx, T* dresidual, int64_t rows, int64_t channels,
-                const typename Coefficient<T>::type* ofGradient, const typename Coefficient<T>::type* ofInput,
-                const typename Coefficient<T>::type* constant) {
-  forEachVector<T>(rows, channels, [&]<bool isSome>(int64_t at, int64_t c, int lanes) {
-    auto g = loadLanes<isSome>(dy + at, lanes);
-    if constexpr (hasMask) g = masked<Lanes<T>>(g, loadLanes<isSome>(y + at, lanes));
-    if constexpr (hasResidual) storeLanes<isSome>(dresidual + at, g, lanes);
-    storeLanes<isSome>(dx + at,
-                       g * loadLanes<isSome>(ofGradient + c, lanes) +
-                           loadLanes<isSome>(x + at, lanes) * loadLanes<isSome>(ofInput + c, lanes) +
-                           loadLanes<isSome>(constant + c, lanes),
-                       lanes);
-  });
-}
-
 template <typename T>
-void gradient(const T* x, const T* dy, const T* y, T* dx, T* dresidual, int64_t rows, int64_t channels,
+void gradient(const T* x, const T* dy, Passed<T> passed, T* dx, T* dresidual, int64_t rows, int64_t channels,
               const typename Coefficient<T>::type* ofGradient, const typename Coefficient<T>::type* ofInput,
               const typename Coefficient<T>::type* constant) {
-  if (y && dresidual) gradientOf<T, true, true>(x, dy, y, dx, dresidual, rows, channels, ofGradient, ofInput, constant);
-  else if (y) gradientOf<T, true, false>(x, dy, y, dx, dresidual, rows, channels, ofGradient, ofInput, constant);
-  else if (dresidual) gradientOf<T, false, true>(x, dy, y, dx, dresidual, rows, channels, ofGradient, ofInput, constant);
-  else gradientOf<T, false, false>(x, dy, y, dx, dresidual, rows, channels, ofGradient, ofInput, constant);
+  const auto all = [&]<Cut cut, bool hasResidual>() {
+    forEachVector<T>(rows, channels, [&]<bool isSome>(int64_t at, int64_t c, int lanes) {
+      const auto value = loadLanes<isSome>(x + at, lanes);
+      const auto g = gradientOf<cut, isSome>(dy, passed, value, at, c, lanes);
+      if constexpr (hasResidual) storeLanes<isSome>(dresidual + at, g, lanes);
+      storeLanes<isSome>(dx + at,
+                         g * loadLanes<isSome>(ofGradient + c, lanes) + value * loadLanes<isSome>(ofInput + c, lanes) +
+                             loadLanes<isSome>(constant + c, lanes),
+                         lanes);
+    });
+  };
+  withCut(passed, [&]<Cut cut>() {
+    if (dresidual) all.template operator()<cut, true>();
+    else all.template operator()<cut, false>();
+  });
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ export function compile(
   try {
     return noGrad(() =>
       tidy(() => {
-        using traced = trace((image) => network.forward(image), [zeros([1, ...shape])]);
+        using traced = trace((image) => network.forward(image), [zeros([1, ...shape]).contiguous('channels_last')]);
         const steps = fuse(stepsOf(traced), traced.outputs, own);
         const compiler = new Compiler(precision, own);
         const program = steps.map((step, index) => ({

@@ -12,5 +12,13 @@ export { Linear } from './linear.js';
 export { buffer, Layer, Module, parameter, type LoadReport } from './module.js';
 export { BatchNorm2d, GroupNorm, InstanceNorm2d } from './norm.js';
 export { Sequential } from './sequential.js';
-export { AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample, type PoolOptions } from './resample.js';
+export {
+  AvgPool2d,
+  concatenateResized,
+  GlobalAvgPool2d,
+  MaxPool2d,
+  Upsample,
+  type PoolOptions,
+  type ResizeMode,
+} from './resample.js';
 export { imageMean, weighPixels, weighSplits } from './weigh.js';

@@ -159,7 +159,7 @@ describe('figures of PyTorch', () => {
     ],
     [
       'Upsample, bilinear with aligned corners',
-      () => new Upsample({ scaleFactor: 2, alignCorners: true }),
+      () => new Upsample({ scaleFactor: 2, mode: 'aligned' }),
       [3, 4],
       [0.29552021, 0.52949911, 0.76347802, 0.88438351, 0.94875229, 0.94649315, 0.81097816, 0.67546318, 0.19394439],
     ],

@@ -1,5 +1,8 @@
-import { aten } from '../operators.js';
+import { cat } from '../create.js';
+import { aten, operator } from '../operators.js';
+import { tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
+import { hasKernel } from './has-kernel.js';
 import { Layer } from './module.js';
 import { imageMean } from './weigh.js';
 
@@ -46,17 +49,43 @@ export class GlobalAvgPool2d extends Layer {
   }
 }
 
-/** Bilinear enlargement by a factor: N x C x H x W to N x C x fH x fW. */
+/** Nearest neighbour, or bilinear between pixels' centres, or bilinear with the corners' centres on each other (`aligned`). */
+export type ResizeMode = 'nearest' | 'bilinear' | 'aligned';
+
+/**
+ * Images brought to one height and width (unless given, those of the largest), their channels side by side: tensors N x C_i x H_i x W_i
+ * to N x sum of C_i x H x W. Where it has a kernel, nothing of the result is kept for backward.
+ */
+export function concatenateResized(
+  tensors: readonly Tensor[],
+  options: { size?: readonly [height: number, width: number]; mode?: ResizeMode } = {},
+): Tensor {
+  const largest = (axis: number): number => Math.max(...tensors.map(({ shape }) => shape[axis]!));
+  const { size = [largest(2), largest(3)], mode = 'bilinear' } = options;
+  const [first] = tensors;
+  if (tensors.every((one) => hasKernel(one) && one.dtype === first!.dtype))
+    return operator('aaunet::concatenate_resized')(tensors, size, mode) as Tensor;
+  return tidy(() => {
+    const resized = tensors.map((one) =>
+      one.shape.slice(2).join() === size.join()
+        ? one
+        : mode === 'nearest'
+          ? aten.upsample_nearest2d.vec(one, size, null)
+          : aten.upsample_bilinear2d.vec(one, size, mode === 'aligned', null),
+    );
+    return cat(resized, 1);
+  });
+}
+
+/** Enlargement by a factor: N x C x H x W to N x C x fH x fW. */
 export class Upsample extends Layer {
-  constructor(readonly options: { scaleFactor: number; mode?: 'bilinear' | 'nearest'; alignCorners?: boolean }) {
+  constructor(readonly options: { scaleFactor: number; mode?: ResizeMode }) {
     super();
   }
 
   override forward(input: Tensor): Tensor {
-    const { scaleFactor, mode = 'bilinear', alignCorners = false } = this.options;
-    const factors = [scaleFactor, scaleFactor];
-    return mode === 'nearest'
-      ? aten.upsample_nearest2d.vec(input, null, factors)
-      : aten.upsample_bilinear2d.vec(input, null, alignCorners, factors);
+    const { scaleFactor, mode } = this.options;
+    const size = [input.size(2) * scaleFactor, input.size(3) * scaleFactor] as const;
+    return concatenateResized([input], mode === undefined ? { size } : { size, mode });
   }
 }

@@ -1,0 +1,2 @@
+#define AAUNET_ISA avx2
+#include "resize-loops.h"

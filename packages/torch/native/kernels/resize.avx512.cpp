@@ -1,0 +1,2 @@
+#define AAUNET_ISA avx512
+#include "resize-loops.h"
