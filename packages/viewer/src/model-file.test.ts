@@ -11,6 +11,10 @@ describe('readModelInfo', () => {
     expect(readModelInfo(model)).toMatchObject({ name: 'pointwise', size: 96, unmarked: [], synthetic: true });
     const few = densityModel({ annotated: ['SDH'], untyped: ['EDH'] });
     expect(readModelInfo(few).unmarked).toEqual([1, 3, 5, 6, 7]);
+    expect([{}, { approximateHu: true }].map((about) => readModelInfo(densityModel(about)).approximateHu)).toEqual([
+      false,
+      true,
+    ]);
     const fitOf = (fit?: string) => readModelInfo(densityModel({ fit })).fit;
     expect([fitOf('pad'), fitOf()]).toEqual(['pad', 'stretch']);
     expect(() => fitOf('crop')).toThrow('slices that are pad or stretch');

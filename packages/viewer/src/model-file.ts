@@ -21,6 +21,8 @@ export interface ModelInfo {
   /** How slices that are not square came into that size in training. */
   readonly fit: SquareFit;
   readonly synthetic: boolean;
+  /** Whether the HU it was trained on were computed from pictures of a display window. */
+  readonly approximateHu: boolean;
   readonly sha256: string;
   readonly precision: string;
 }
@@ -107,6 +109,7 @@ export function readModelInfo(bytes: Uint8Array): ModelInfo {
     size: Number(size),
     fit,
     synthetic: file['synthetic'] !== false,
+    approximateHu: file['approximateHu'] === true,
     sha256: typeof file['sha256'] === 'string' ? file['sha256'] : 'unknown',
     precision: typeof exported['precision'] === 'string' ? exported['precision'] : 'fp32',
   };

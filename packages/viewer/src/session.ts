@@ -64,15 +64,21 @@ const networkOf = ({ run, model }: Session): ModelInfo | undefined => run?.model
 /** What a reader must know beside the findings, a sentence each. */
 export function warningsOf(session: Session): string[] {
   const { study, run, masks } = session;
-  const synthetic = networkOf(session)?.synthetic
-    ? ['The network was trained on synthetic data: its results mean nothing for patients.']
-    : [];
+  const network = networkOf(session);
+  const ofNetwork = [
+    ...(network?.synthetic
+      ? ['The network was trained on synthetic data: its results mean nothing for patients.']
+      : []),
+    ...(network?.approximateHu
+      ? ['The network was trained on approximate HU, from pictures of a display window; it may do worse on real ones.']
+      : []),
+  ];
   const [done, total] = [run?.done.size ?? 0, study?.scan.slices ?? 0];
   const partial =
     run && !run.isGoing && done > 0 && done < total
       ? [`Only ${done} of ${total} slices were looked at; the others are not assessed.`]
       : [];
-  return [...synthetic, ...partial, ...(masks?.warnings ?? []), ...(study?.warnings ?? [])];
+  return [...ofNetwork, ...partial, ...(masks?.warnings ?? []), ...(study?.warnings ?? [])];
 }
 
 /** What stands in files that are saved. */

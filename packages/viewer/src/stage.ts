@@ -53,18 +53,29 @@ function isSoftwareRendered(gl: WebGL2RenderingContext): boolean {
   return /swiftshader|llvmpipe|softpipe|basic render/i.test(renderer);
 }
 
+/** NiiVue draws at every change at once and waits for the GPU; here many changes within a frame cost one drawing. */
+class Scene extends Niivue {
+  #next = 0;
+
+  override drawScene(): void {
+    cancelAnimationFrame(this.#next);
+    this.#next = requestAnimationFrame(() => {
+      this.drawSceneCore();
+    });
+  }
+}
+
 /** What the page shows of scan and masks: a NiiVue canvas that is told, and says which slice it is at. */
 export class Stage {
-  readonly #nv: Niivue;
+  readonly #nv: Scene;
   #scan: Volume<Int16Array> | undefined;
   #layout: Layout = 'axial';
   #window: HuWindow = { center: 40, width: 80 };
-  #next = 0;
   #windowing = 0;
   onSlice: (slice: number) => void = () => undefined;
 
   constructor(readonly canvas: HTMLCanvasElement) {
-    this.#nv = new Niivue({
+    this.#nv = new Scene({
       isRadiologicalConvention: true,
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.45, 0.72, 1, 0.7],
@@ -136,7 +147,7 @@ export class Stage {
     const place = this.#nv.frac2vox(this.#nv.scene.crosshairPos);
     const frac = this.#nv.vox2frac([place[0], place[1], slice]);
     this.#nv.scene.crosshairPos = frac;
-    this.redraw();
+    this.#nv.drawScene();
   }
 
   setLayout(layout: Layout): void {
@@ -193,7 +204,7 @@ export class Stage {
     this.#nv.drawRimOpacity = Math.min(1, opacity + 0.35);
     if (this.#scan === undefined) return;
     this.#nv.refreshColormaps();
-    this.redraw();
+    this.#nv.drawScene();
   }
 
   /** Takes over the labels (canonical order) of these slices, of all where they are absent. */
@@ -206,7 +217,7 @@ export class Stage {
       if (slices !== undefined) this.#upload(bitmap.subarray(k * size, (k + 1) * size), k);
     }
     if (slices === undefined) this.#nv.refreshDrawing(false);
-    this.redraw();
+    this.#nv.drawScene();
   }
 
   /** Hands one slice of the masks to the GPU: NiiVue would send and look through all, too slow for a brush. */
@@ -249,17 +260,9 @@ export class Stage {
     return { clientX: left + width / 2, clientY: top + height / 2 };
   }
 
-  /** Draws at the next frame: many changes within one cost one drawing. */
-  redraw(): void {
-    cancelAnimationFrame(this.#next);
-    this.#next = requestAnimationFrame(() => {
-      this.#nv.drawScene();
-    });
-  }
-
   /** What is on view as a data URL of a PNG. */
   picture(): string {
-    this.#nv.drawScene();
+    this.#nv.drawSceneCore();
     return this.canvas.toDataURL('image/png');
   }
 }

@@ -232,9 +232,14 @@ function makeReport(
 async function finish(out: string, plan: ImportPlan, report: ImportReport): Promise<void> {
   await writeJsonAtomic(join(out, REPORT_FILES[0]), report);
   await writeFileAtomic(join(out, REPORT_FILES[1]), formatImportReport(report));
-  const lineage = report.cases.flatMap(({ name, lineage: from }) =>
-    from === undefined ? [] : [[name, from] as const],
-  );
+  /** What some cases have, by their names; absent where none has it. */
+  const ofCases = <T>(get: (one: CaseReport) => T | undefined): Record<string, T> | undefined => {
+    const found = report.cases.flatMap((one) => {
+      const value = get(one);
+      return value === undefined ? [] : [[one.name, value] as const];
+    });
+    return found.length === 0 ? undefined : Object.fromEntries(found);
+  };
   await writeDatasetFile(out, {
     name: plan.name,
     patients: Object.fromEntries(report.cases.map(({ name, patient }) => [name, patient])),
@@ -243,7 +248,8 @@ async function finish(out: string, plan: ImportPlan, report: ImportReport): Prom
     hasUnknown: plan.hasUnknown,
     synthetic: plan.synthetic,
     approximateHu: plan.approximateHu,
-    ...(lineage.length > 0 && { lineage: Object.fromEntries(lineage) }),
+    lineage: ofCases((one) => one.lineage),
+    slicePositions: ofCases((one) => one.slicePositions),
   });
   await rm(join(out, '.import'), { recursive: true, force: true });
 }

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { writeDicomSeries, type Volume } from '@aaunet/imaging';
-import { readNiftiFile } from '@aaunet/imaging/node';
+import { LABELS, sliceExtents, voxelToPatient, writeDicomSeries, type Volume } from '@aaunet/imaging';
+import { readNiftiFile, readVolume } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { imagePath, labelPath, readDataset } from '../datasets/dataset.js';
+import { labelCount, readCase } from '../datasets/read-case.js';
 import { importDataset } from './import-dataset.js';
 import { binary, miniCase, put, putNifti, relabelled } from './miniatures.js';
 
@@ -72,6 +73,30 @@ describe('pairs', () => {
       Buffer.from(b.labels.data.map((label) => expected[label]!)),
     );
     expect((await readNiftiFile(imagePath(out, 'B-2'))).volume.data).toEqual(b.scan.data);
+  });
+
+  it('keeps the true places of unevenly spaced slices, so that mL count each slice as thick as it is', async () => {
+    const { scan, labels: marks } = miniCase('uneven');
+    const [x, y] = voxelToPatient(scan.affine, 0, 0, 0);
+    // 2 mm apart, then 4, 6: the mean step that NIfTI holds is right for none of them.
+    const offsets = Array.from({ length: scan.slices }, (_, k) => k * (k + 1));
+    const positions = offsets.map((z): [number, number, number] => [-x, -y, z]);
+    const series = { ...scan, positions, extents: sliceExtents(offsets) };
+    for (const [k, bytes] of writeDicomSeries(series, { seed: 'uneven' }).entries())
+      await put(join(source, 'study', `${k}.dcm`), bytes);
+    const { volume } = await readVolume(join(source, 'study'));
+    expect(volume.positions).toEqual(positions);
+    await putNifti(join(source, 'mask.nii'), { ...marks, affine: volume.affine });
+    const labels = Object.fromEntries(LABELS.map(({ id, name }) => [id, name]));
+    await write({ name: 'uneven', labels, pairs: [{ image: 'study', mask: 'mask.nii', case: 'one' }] });
+    const report = await importDataset('pairs', source, out);
+    expect(report.skipped).toEqual([]);
+    const dataset = await readDataset(out);
+    const [one] = dataset.cases;
+    expect(one!.slicePositions).toEqual(volume.positions);
+    const read = await readCase(one!, labelCount(dataset));
+    expect(read.image.extents).toEqual(volume.extents);
+    expect(new Set(read.image.extents).size).toBeGreaterThan(1);
   });
 
   it('finds pairs by a template, and adds a missing intercept', async () => {

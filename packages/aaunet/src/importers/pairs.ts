@@ -100,7 +100,7 @@ async function readListed(
   const problems = read.source === 'nifti' ? read.header.problems : read.series.problems;
   for (const { message } of problems) notes.add('warning', `image: ${message}`);
   if (read.volume.positions !== undefined) {
-    notes.add('warning', 'Slices are unevenly spaced, which NIfTI cannot hold: mL of this case are not to be trusted.');
+    notes.add('found', 'Slices are unevenly spaced, which NIfTI cannot hold: their positions stand in dataset.json.');
   }
   const scan: NiftiInput = {
     volume: read.volume,

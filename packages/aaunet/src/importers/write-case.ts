@@ -14,7 +14,7 @@ import { Notes, type ImportedCase, type SourceCase } from './importer.js';
 import { caseReportSchema, type CaseReport } from './report.js';
 
 /** Changes when what is written for a case does, so that an older half-done import is not continued. */
-const FORMAT = 'aaunet-import-2';
+const FORMAT = 'aaunet-import-3';
 
 const recordSchema = z.strictObject({ format: z.literal(FORMAT), inputs: z.string(), report: caseReportSchema });
 
@@ -101,7 +101,7 @@ function describe(
   for (const label of labels.data) voxels[label]!++;
   if (voxels.slice(1).every((count) => count === 0)) notes.add('found', 'The mask is empty.');
   const { min, max } = valueRange(image);
-  const { data, slices, rows, columns, affine } = image;
+  const { data, slices, rows, columns, affine, positions } = image;
   const lineage = found.lineage ?? item.lineage;
   const tilt = tiltDegrees(affine);
   return {
@@ -112,6 +112,7 @@ function describe(
     size: [columns, rows, slices],
     spacing: spacingOf(affine).map((value) => Number(value.toFixed(4))),
     ...(tilt > 0.1 && { tiltDegrees: Number(tilt.toFixed(2)) }),
+    ...(positions && { slicePositions: positions.map(([x, y, z]): [number, number, number] => [x, y, z]) }),
     hu: { min, max },
     voxels,
     sha256: createHash('sha256')
