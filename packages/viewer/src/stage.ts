@@ -22,6 +22,8 @@ type vec3 = ReturnType<Niivue['canvasPos2frac']>;
 const [MIN_ZOOM, MAX_ZOOM] = [0.5, 20];
 /** Thinner lines fall between the pixels of a screen. */
 const CROSSHAIR_MM = 1.2;
+/** Pixels of the canvas between its edges and the letters at them. */
+const LETTER_INSET = 6;
 
 const opposite = ([x, y, z]: readonly [number, number, number]) => [-x, -y, -z] as const;
 
@@ -62,6 +64,13 @@ class Scene extends Niivue {
     this.#next = requestAnimationFrame(() => {
       this.drawSceneCore();
     });
+  }
+
+  /** Letters of a slice that fills the canvas would touch its edges, and be cut there. */
+  override drawSliceOrientationText(box: number[], slice: SLICE_TYPE, padding?: number[]): void {
+    const [left = 0, top = 0, width = 0, height = 0] = box;
+    const inset = width === this.gl.canvas.width ? LETTER_INSET : 0;
+    super.drawSliceOrientationText([left + inset, top + inset, width - 2 * inset, height - 2 * inset], slice, padding);
   }
 }
 

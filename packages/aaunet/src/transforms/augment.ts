@@ -79,5 +79,5 @@ function colours(image: Tensor, ranges: AugmentationRanges, random: RandomStream
   const about = (x: Tensor, centre: Tensor, factor: Tensor): Tensor => aten.lerp.Tensor(centre, x, factor);
   const contrasted = about(image, image.mean([1, 2, 3], true), factors(ranges.contrast));
   const saturated = about(contrasted, contrasted.mean([1], true), factors(ranges.saturation));
-  return saturated.mul(factors(ranges.brightness)).clamp(0, 1);
+  return aten.clamp_(saturated.mul_(factors(ranges.brightness)), 0, 1);
 }
