@@ -2,6 +2,7 @@ import { autocast, tidy, type Tensor } from '@aaunet/torch';
 import { Conv2d, InstanceNorm2d, Module, Sequential, Sigmoid, weighPixels } from '@aaunet/torch/nn';
 
 import { groupNorm } from './conv-norm-relu.js';
+import { startOpen } from './open-gate.js';
 
 /**
  * Space attention: a map in [0, 1] of where the skip connection matters, computed from the skip and from the decoder's
@@ -18,7 +19,9 @@ export class SpaceAttention extends Module {
     const hidden = skipChannels / 2;
     this.skip = new Sequential(new Conv2d(skipChannels, hidden, 1, { bias: false }), groupNorm(hidden));
     this.gate = new Sequential(new Conv2d(gateChannels, hidden, 1, { bias: false }), groupNorm(hidden));
-    this.psi = new Sequential(new Conv2d(hidden, 1, 1), new InstanceNorm2d(1), new Sigmoid());
+    const norm = new InstanceNorm2d(1);
+    startOpen(norm.bias);
+    this.psi = new Sequential(new Conv2d(hidden, 1, 1), norm, new Sigmoid());
   }
 
   forward(skip: Tensor, gate: Tensor): Tensor {
