@@ -65,11 +65,18 @@ void resizeInto(const at::Tensor& y, const at::Tensor& x, int64_t offset, const 
   const int64_t channels = x.size(1), step = y.size(1);
   const auto rows = tapsOf<A>(from.height, to.height, mode), columns = tapsOf<A>(from.width, to.width, mode);
   forRows(x.size(0), to.height, to.width * channels, [&](int64_t image, int64_t first, int64_t count) {
-    const T* const source = in<T>(x) + image * from.height * from.width * channels;
+    const int64_t values = from.width * channels;
+    const T* const source = in<T>(x) + image * from.height * values;
+    std::vector<A> between(static_cast<size_t>(from.height == to.height ? 0 : values));
     for (int64_t row = first; row < first + count; row++) {
-      const auto& tap = rows[static_cast<size_t>(row - image * to.height)];
-      resizeKernels<T>().row(source + tap.low * from.width * channels, source + tap.high * from.width * channels, tap.weight, columns.data(),
-                             to.width, channels, out<T>(y) + row * to.width * step + offset, step);
+      const auto& [low, high, weight] = rows[static_cast<size_t>(row - image * to.height)];
+      T* const made = out<T>(y) + row * to.width * step + offset;
+      if (weight == 0) {
+        resizeKernels<T>().row(source + low * values, columns.data(), to.width, channels, made, step);
+        continue;
+      }
+      resizeKernels<T>().blend(source + low * values, source + high * values, weight, values, between.data());
+      resizeKernels<T>().rowBetween(between.data(), columns.data(), to.width, channels, made, step);
     }
   });
 }

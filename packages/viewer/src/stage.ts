@@ -55,15 +55,25 @@ function isSoftwareRendered(gl: WebGL2RenderingContext): boolean {
   return /swiftshader|llvmpipe|softpipe|basic render/i.test(renderer);
 }
 
-/** NiiVue draws at every change at once and waits for the GPU; here many changes within a frame cost one drawing. */
+/** Texture units of the gradient that NiiVue computes of a volume, and of what it blurs for it: TEXTURE6 and TEXTURE8. */
+const GRADIENT_UNITS: readonly number[] = [33990, 33992];
+
+/** NiiVue without work that is not seen. */
 class Scene extends Niivue {
   #next = 0;
 
+  /** NiiVue draws at every change at once and waits for the GPU; here many changes within a frame cost one drawing. */
   override drawScene(): void {
     cancelAnimationFrame(this.#next);
     this.#next = requestAnimationFrame(() => {
       this.drawSceneCore();
     });
+  }
+
+  /** With every volume and window NiiVue computes gradients for lights, seconds without a GPU; ours has none: the smallest will do. */
+  override rgbaTex(texture: WebGLTexture | null, unit: number, size: number[], isInit?: boolean): WebGLTexture | null {
+    const [dimensions = 3, , , slices = 1] = size;
+    return super.rgbaTex(texture, unit, GRADIENT_UNITS.includes(unit) ? [dimensions, 2, 2, slices] : size, isInit);
   }
 
   /** Letters of a slice that fills the canvas would touch its edges, and be cut there. */
@@ -113,6 +123,8 @@ export class Stage {
   }
 
   async start(): Promise<void> {
+    // NiiVue takes the context that is there: one without transparency, which nothing has to be drawn behind.
+    this.canvas.getContext('webgl2', { alpha: false, antialias: false });
     await this.#nv.attachToCanvas(this.canvas, false);
     if (isSoftwareRendered(this.#nv.gl))
       new ResizeObserver(() => {

@@ -8,20 +8,28 @@ namespace aaunet::AAUNET_ISA {
 namespace {
 
 template <typename T>
-void row(const T* low, const T* high, typename Coefficient<T>::type weight, const Tap<typename Coefficient<T>::type>* columns,
-         int64_t width, int64_t channels, T* y, int64_t step) {
+void blend(const T* low, const T* high, typename Coefficient<T>::type weight, int64_t count, typename Coefficient<T>::type* between) {
+  forEachVector<T>(1, count, [&]<bool isSome>(int64_t at, int64_t, int lanes) {
+    storeLanes<isSome>(between + at, loadLanes<isSome>(low + at, lanes) * (1 - weight) + loadLanes<isSome>(high + at, lanes) * weight, lanes);
+  });
+}
+
+template <typename From, typename T>
+void row(const From* x, const Tap<typename Coefficient<T>::type>* columns, int64_t width, int64_t channels, T* y, int64_t step) {
   for (int64_t column = 0; column < width; column++) {
-    const auto tap = columns[column];
-    const int64_t left = tap.low * channels, right = tap.high * channels;
+    const auto [low, high, weight] = columns[column];
+    const From* const left = x + low * channels;
+    const From* const right = x + high * channels;
     T* const to = y + column * step;
-    forEachVector<T>(1, channels, [&]<bool isSome>(int64_t c, int64_t, int lanes) {
-      const auto between = [&](const T* from) {
-        const auto value = loadLanes<isSome>(from + left + c, lanes);
-        return tap.weight == 0 ? value : value * (1 - tap.weight) + loadLanes<isSome>(from + right + c, lanes) * tap.weight;
-      };
-      const auto value = between(low);
-      storeLanes<isSome>(to + c, weight == 0 ? value : value * (1 - weight) + between(high) * weight, lanes);
-    });
+    const auto each = [&]<bool isBetween>() {
+      forEachVector<T>(1, channels, [&]<bool isSome>(int64_t c, int64_t, int lanes) {
+        auto value = loadLanes<isSome>(left + c, lanes);
+        if constexpr (isBetween) value = value * (1 - weight) + loadLanes<isSome>(right + c, lanes) * weight;
+        storeLanes<isSome>(to + c, value, lanes);
+      });
+    };
+    if (weight == 0) each.template operator()<false>();
+    else each.template operator()<true>();
   }
 }
 
@@ -50,7 +58,7 @@ struct ResizeKernelsOf {
   static const ResizeKernels<T> table;
 };
 template <typename T>
-const ResizeKernels<T> ResizeKernelsOf<T>::table{row<T>, rowGradient<T>};
+const ResizeKernels<T> ResizeKernelsOf<T>::table{blend<T>, row<T, T>, row<typename Coefficient<T>::type, T>, rowGradient<T>};
 
 template struct ResizeKernelsOf<double>;
 template struct ResizeKernelsOf<float>;

@@ -18,8 +18,11 @@ template <typename T>
 struct ResizeKernels {
   using A = typename Coefficient<T>::type;
 
-  /// A row of y, a pixel for each of `columns`, from two rows of x.
-  void (*row)(const T* low, const T* high, A weight, const Tap<A>* columns, int64_t width, int64_t channels, T* y, int64_t step);
+  /// between = low * (1 - weight) + high * weight, `count` values.
+  void (*blend)(const T* low, const T* high, A weight, int64_t count, A* between);
+  /// A row of y, a pixel for each of `columns`, from a row of x, or from one between two.
+  void (*row)(const T* x, const Tap<A>* columns, int64_t width, int64_t channels, T* y, int64_t step);
+  void (*rowBetween)(const A* between, const Tap<A>* columns, int64_t width, int64_t channels, T* y, int64_t step);
   /// sums += what a row of x takes from `rows` rows of dy, which it has gone into with `weights`.
   void (*rowGradient)(const T* const* dy, const A* weights, int64_t rows, const Tap<A>* columns, int64_t width, int64_t channels,
                       int64_t step, A* sums);
