@@ -45,8 +45,10 @@ function toRas({ data, columns, rows, slices, affine }: Volume<Int16Array>): Vol
   return { data: turned, columns, rows, slices, affine: affineFromColumns(opposite(i), opposite(j), k, corner) };
 }
 
-/** Pixels of the canvas that a processor draws sixty times a second. */
-const SOFTWARE_PIXELS = 300_000;
+/** Pixels of the canvas where a processor draws: about as many as a slice has, and fewer while slices go by. */
+const SOFTWARE_PIXELS = { still: 300_000, moving: 60_000 };
+/** Milliseconds without another slice after which the picture is sharp again. */
+const SETTLING_MS = 150;
 
 /** Whether a processor draws in place of a GPU, as in virtual machines. */
 function isSoftwareRendered(gl: WebGL2RenderingContext): boolean {
@@ -91,6 +93,8 @@ export class Stage {
   #layout: Layout = 'axial';
   #window: HuWindow = { center: 40, width: 80 };
   #windowing = 0;
+  #isSoftware = false;
+  #settling = 0;
   onSlice: (slice: number) => void = () => undefined;
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -118,6 +122,7 @@ export class Stage {
       cycleClipPlaneHotKey: '',
     });
     this.#nv.onLocationChange = () => {
+      this.#hurry();
       this.onSlice(this.slice);
     };
   }
@@ -126,17 +131,31 @@ export class Stage {
     // NiiVue takes the context that is there: one without transparency, which nothing has to be drawn behind.
     this.canvas.getContext('webgl2', { alpha: false, antialias: false });
     await this.#nv.attachToCanvas(this.canvas, false);
-    if (isSoftwareRendered(this.#nv.gl))
+    this.#isSoftware = isSoftwareRendered(this.#nv.gl);
+    if (this.#isSoftware)
       new ResizeObserver(() => {
-        this.#drawCoarsely();
+        this.#drawCoarsely(SOFTWARE_PIXELS.still);
       }).observe(this.canvas);
   }
 
-  /** Fewer pixels than the screen has, still about as many as a slice: otherwise a processor draws ten frames a second. */
-  #drawCoarsely(): void {
+  /** Fewer pixels than the screen has: otherwise a processor draws ten frames a second. */
+  #drawCoarsely(pixels: number): void {
     const { clientWidth, clientHeight } = this.canvas;
-    const ratio = Math.min(devicePixelRatio, Math.sqrt(SOFTWARE_PIXELS / Math.max(1, clientWidth * clientHeight)));
-    if (ratio !== this.#nv.opts.forceDevicePixelRatio) this.#nv.setHighResolutionCapable(ratio);
+    const ratio = Math.min(devicePixelRatio, Math.sqrt(pixels / Math.max(1, clientWidth * clientHeight)));
+    if (ratio === this.#nv.opts.forceDevicePixelRatio) return;
+    this.#nv.setHighResolutionCapable(ratio);
+    // A canvas of another size is black until it is drawn.
+    this.#nv.drawSceneCore();
+  }
+
+  /** Slices go by: where a processor draws, smoothly first, and sharply once they stand. */
+  #hurry(): void {
+    if (!this.#isSoftware) return;
+    clearTimeout(this.#settling);
+    this.#drawCoarsely(SOFTWARE_PIXELS.moving);
+    this.#settling = window.setTimeout(() => {
+      this.#drawCoarsely(SOFTWARE_PIXELS.still);
+    }, SETTLING_MS);
   }
 
   get slice(): number {
@@ -168,6 +187,7 @@ export class Stage {
     const place = this.#nv.frac2vox(this.#nv.scene.crosshairPos);
     const frac = this.#nv.vox2frac([place[0], place[1], slice]);
     this.#nv.scene.crosshairPos = frac;
+    this.#hurry();
     this.#nv.drawScene();
   }
 
@@ -283,6 +303,7 @@ export class Stage {
 
   /** What is on view as a data URL of a PNG. */
   picture(): string {
+    if (this.#isSoftware) this.#drawCoarsely(SOFTWARE_PIXELS.still);
     this.#nv.drawSceneCore();
     return this.canvas.toDataURL('image/png');
   }
