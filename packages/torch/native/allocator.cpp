@@ -28,6 +28,8 @@ namespace {
 #ifdef __linux__
 
 constexpr size_t LARGE = size_t{64} << 10;
+/// What stays when no large tensor lives: as much as a batch takes, of which the next may come at once.
+constexpr size_t KEPT = size_t{256} << 20;
 
 /// Addresses for as many bytes as the machine has; memory stands behind those that have been written to.
 class Region {
@@ -88,8 +90,10 @@ class Region {
 
   /// Nobody computes any more: the system gets its memory back.
   void release() {
-    madvise(start_, static_cast<size_t>(touched_ - start_), MADV_DONTNEED);
-    touched_ = start_;
+    const auto touched = static_cast<size_t>(touched_ - start_);
+    if (touched <= KEPT) return;
+    madvise(start_ + KEPT, touched - KEPT, MADV_DONTNEED);
+    touched_ = start_ + KEPT;
   }
 
   std::mutex mutex_;
