@@ -148,6 +148,8 @@ describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () 
     expect(readDicomSegmentation(files['segmentation.dcm']).segments).toHaveLength(7);
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);
     await page.reload();
+    // Else what it says of the network may take the place of what it says of the study.
+    await viewer.says('Network pointwise ready.');
     for (const name of ['segmentation.nii.gz', 'segmentation.dcm']) {
       await viewer.openStudy('#folder-input', study());
       await page.setInputFiles('#file-input', join(folder, name));

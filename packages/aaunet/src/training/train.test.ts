@@ -19,7 +19,7 @@ const STEPS = 6;
 const TIMEOUT = 300_000;
 
 // The first three losses in fp32.
-const PINNED = [0.218625, 0.2377, 0.2662] as const;
+const PINNED = [0.223176, 0.2474, 0.266] as const;
 
 let folder: string;
 let data: string;
