@@ -146,7 +146,7 @@ class Normalize : public torch::autograd::Function<Normalize> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "fused normalisation has no second derivative; use aten's operators for it");
+    refuseSecondDerivative("normalisation");
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &statistics_ = saved[3], &y = saved[4];
     const Layout layout = layoutOf(context, x);

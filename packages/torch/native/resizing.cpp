@@ -156,7 +156,7 @@ class ConcatenateResized : public torch::autograd::Function<ConcatenateResized> 
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "fused concatenation has no second derivative; use aten's operators for it");
+    refuseSecondDerivative("concatenation");
     const auto saved = context->get_saved_variables();
     const std::string& mode = context->saved_data["mode"].toStringRef();
     const at::Tensor dy = channelsLast(outputs[0].to(saved[0].scalar_type()));

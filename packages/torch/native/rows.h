@@ -6,6 +6,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <vector>
@@ -87,6 +88,11 @@ inline bool hasDevice(const at::Tensor& x) {
   if (x.is_cuda()) return true;
 #endif
   return x.device().is_cpu();
+}
+
+/// What the backward passes are not differentiated for, `operation` in words.
+inline void refuseSecondDerivative(const char* operation) {
+  TORCH_CHECK(!at::GradMode::is_enabled(), "fused ", operation, " has no second derivative; use aten's operators for it");
 }
 
 inline at::Tensor channelsLast(const at::Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }

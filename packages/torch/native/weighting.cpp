@@ -34,10 +34,6 @@ void checkWeights(const at::Tensor& weights, const at::Tensor& x) {
               "weights: expected a dense tensor of floats on ", x.device(), ", found ", weights.scalar_type(), " on ", weights.device());
 }
 
-void refuseSecondDerivative() {
-  TORCH_CHECK(!at::GradMode::is_enabled(), "fused attention has no second derivative; use aten's operators for it");
-}
-
 /// The gradient of an output as the kernels of `x` take it.
 at::Tensor gradientLike(const at::Tensor& dy, const at::Tensor& x) { return channelsLast(dy.to(x.scalar_type())); }
 
@@ -96,7 +92,7 @@ class WeighSplits : public torch::autograd::Function<WeighSplits> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
-    refuseSecondDerivative();
+    refuseSecondDerivative("attention");
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &w = saved[1];
     const at::Tensor dy = gradientLike(outputs[0], x);
@@ -165,7 +161,7 @@ class WeighPixels : public torch::autograd::Function<WeighPixels> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
-    refuseSecondDerivative();
+    refuseSecondDerivative("attention");
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &w = saved[1];
     const at::Tensor dy = gradientLike(outputs[0], x);

@@ -18,3 +18,28 @@ const Table& forThisMachine(const Table& baseline, const Table& avx2, const Tabl
 }
 
 }  // namespace aaunet
+
+/// Defines `function<T>()`, which gives the best of the tables `Name##KernelsOf<T>` that every instruction set has of its own; the
+/// baseline's is there already.
+#define AAUNET_KERNELS_FOR_THIS_MACHINE(Name, function)                                                                          \
+  namespace aaunet {                                                                                                             \
+  namespace avx2 {                                                                                                               \
+  template <typename T>                                                                                                          \
+  struct Name##KernelsOf {                                                                                                       \
+    static const Name##Kernels<T> table;                                                                                         \
+  };                                                                                                                             \
+  }                                                                                                                              \
+  namespace avx512 {                                                                                                             \
+  template <typename T>                                                                                                          \
+  struct Name##KernelsOf {                                                                                                       \
+    static const Name##Kernels<T> table;                                                                                         \
+  };                                                                                                                             \
+  }                                                                                                                              \
+  template <typename T>                                                                                                          \
+  const Name##Kernels<T>& function() {                                                                                           \
+    return forThisMachine(baseline::Name##KernelsOf<T>::table, avx2::Name##KernelsOf<T>::table, avx512::Name##KernelsOf<T>::table); \
+  }                                                                                                                              \
+  template const Name##Kernels<double>& function();                                                                              \
+  template const Name##Kernels<float>& function();                                                                               \
+  template const Name##Kernels<Bf16>& function();                                                                                \
+  }

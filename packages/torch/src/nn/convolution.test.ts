@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 
 import { grad } from '../autograd.js';
 import { aten } from '../operators.js';
-import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
+import { manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { randn } from '../create.js';
 import type { Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
+import { onOneAndTwoThreads } from '../testing/on-threads.js';
 
 interface Case {
   input: readonly [number, number, number, number];
@@ -68,13 +69,10 @@ describe('a channels-last convolution in float32', () => {
   });
 
   it('gives the same bits on one thread and on several', () => {
-    const before = numThreads();
-    const bits = (): number[][] => tidy(() => run(CASES['3x3']!, false).map((tensor) => tensor.toArray()));
-    setNumThreads(1);
-    const one = bits();
-    setNumThreads(2);
-    expect(bits()).toEqual(one);
-    setNumThreads(before);
+    const [one, two] = onOneAndTwoThreads(() =>
+      tidy(() => run(CASES['3x3']!, false).map((tensor) => tensor.toArray())),
+    );
+    expect(two).toEqual(one);
   });
 
   it('has gradients for the weights alone, and in another memory format', () => {

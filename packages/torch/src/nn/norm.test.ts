@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { grad, noGrad } from '../autograd.js';
 import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
-import { manualSeed, memoryStats, numThreads, setNumThreads } from '../runtime.js';
+import { manualSeed, memoryStats } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { ones, rand, randn, zeros } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
+import { onOneAndTwoThreads } from '../testing/on-threads.js';
 import { BatchNorm2d, GroupNorm } from './norm.js';
 
 const batchNorm = operator('aaunet::batch_norm');
@@ -138,19 +139,15 @@ describe('aaunet::batch_norm', () => {
 
   it('gives the same bits on one thread and on several', () => {
     manualSeed(4);
-    const before = numThreads();
     tidy(() => {
       const x = clast(randn([2, 32, 96, 96]));
       const run = (): number[] =>
         (
           batchNorm(...[x, ones([32]), zeros([32]), zeros([32]), ones([32]), null, true, 0.1, 1e-5, true]) as Tensor
         ).toArray();
-      setNumThreads(1);
-      const one = run();
-      setNumThreads(2);
-      expect(run()).toEqual(one);
+      const [one, two] = onOneAndTwoThreads(run);
+      expect(two).toEqual(one);
     });
-    setNumThreads(before);
   });
 
   it('refuses what does not fit, in a sentence, and second derivatives', () => {

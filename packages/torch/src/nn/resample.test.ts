@@ -4,10 +4,11 @@ import { grad } from '../autograd.js';
 import { cat, randn } from '../create.js';
 import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
-import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
+import { manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
+import { onOneAndTwoThreads } from '../testing/on-threads.js';
 import { concatenateResized, type ResizeMode } from './resample.js';
 
 const clast = (tensor: Tensor): Tensor => tensor.contiguous('channels_last');
@@ -118,7 +119,6 @@ describe.each(MODES)('aaunet::concatenate_resized, %s', (mode) => {
   });
 
   it('gives the same bits on one thread and on several', () => {
-    const before = numThreads();
     tidy(() => {
       const x = clast(randn([2, 32, 96, 96])).detach();
       x.requiresGrad = true;
@@ -126,12 +126,9 @@ describe.each(MODES)('aaunet::concatenate_resized, %s', (mode) => {
         const output = kernel([x], [192, 192], mode) as Tensor;
         return [output, ...grad([output.mul(output).sum()], [x])].map((tensor) => tensor!.toArray());
       };
-      setNumThreads(1);
-      const one = run();
-      setNumThreads(2);
-      expect(run()).toEqual(one);
+      const [one, two] = onOneAndTwoThreads(run);
+      expect(two).toEqual(one);
     });
-    setNumThreads(before);
   });
 });
 

@@ -84,8 +84,8 @@ export class Upsample extends Layer {
   }
 
   override forward(input: Tensor): Tensor {
-    const { scaleFactor, mode } = this.options;
+    const { scaleFactor, mode = 'bilinear' } = this.options;
     const size = [input.size(2) * scaleFactor, input.size(3) * scaleFactor] as const;
-    return concatenateResized([input], mode === undefined ? { size } : { size, mode });
+    return concatenateResized([input], { size, mode });
   }
 }

@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { grad } from '../autograd.js';
 import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
-import { manualSeed, numThreads, setNumThreads } from '../runtime.js';
+import { manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { ones, rand, randn } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
+import { onOneAndTwoThreads } from '../testing/on-threads.js';
 import { imageMean, weighPixels, weighSplits } from './weigh.js';
 
 const clast = (tensor: Tensor): Tensor => tensor.contiguous('channels_last');
@@ -99,7 +100,6 @@ describe.each(Object.entries(OPERATORS))('aaunet::%s', (name, { kernel, composit
   });
 
   it('gives the same bits on one thread and on several', () => {
-    const before = numThreads();
     tidy(() => {
       manualSeed(3);
       const x = clast(randn([2, 32, 96, 96])).detach();
@@ -109,12 +109,9 @@ describe.each(Object.entries(OPERATORS))('aaunet::%s', (name, { kernel, composit
         const output = kernel(x, w);
         return [output, ...grad([output.mul(output).sum()], isMean ? [x] : [x, w])].map((tensor) => tensor!.toArray());
       };
-      setNumThreads(1);
-      const one = run();
-      setNumThreads(2);
-      expect(run()).toEqual(one);
+      const [one, two] = onOneAndTwoThreads(run);
+      expect(two).toEqual(one);
     });
-    setNumThreads(before);
   });
 });
 
