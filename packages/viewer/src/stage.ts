@@ -47,7 +47,7 @@ function toRas({ data, columns, rows, slices, affine }: Volume<Int16Array>): Vol
 
 /** Pixels of the canvas where a processor draws: about as many as a slice has, and fewer while slices go by. */
 const SOFTWARE_PIXELS = { still: 300_000, moving: 60_000 };
-/** Milliseconds without another slice after which the picture is sharp again. */
+/** Slices that follow each other within so many milliseconds go by; after as many without another the picture is sharp again. */
 const SETTLING_MS = 150;
 
 /** Whether a processor draws in place of a GPU, as in virtual machines. */
@@ -95,6 +95,8 @@ export class Stage {
   #windowing = 0;
   #isSoftware = false;
   #settling = 0;
+  /** The slice that was drawn last, and since when (milliseconds of the page). */
+  #latest = { slice: -1, since: -Infinity };
   onSlice: (slice: number) => void = () => undefined;
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -148,9 +150,12 @@ export class Stage {
     this.#nv.drawSceneCore();
   }
 
-  /** Slices go by: where a processor draws, smoothly first, and sharply once they stand. */
+  /** Where a processor draws, slices go by smoothly first, and are sharp once they stand; one alone is sharp at once. */
   #hurry(): void {
-    if (!this.#isSoftware) return;
+    const { slice, since } = this.#latest;
+    if (!this.#isSoftware || this.slice === slice) return;
+    this.#latest = { slice: this.slice, since: performance.now() };
+    if (this.#latest.since - since > SETTLING_MS) return;
     clearTimeout(this.#settling);
     this.#drawCoarsely(SOFTWARE_PIXELS.moving);
     this.#settling = window.setTimeout(() => {
@@ -179,6 +184,7 @@ export class Stage {
     });
     this.#nv.addVolume(image);
     this.#nv.createEmptyDrawing();
+    this.#latest = { slice: -1, since: -Infinity };
     this.setSlice(Math.floor(scan.slices / 2));
   }
 
