@@ -1,7 +1,5 @@
-import { aten, tidy, type Tensor } from '@aaunet/torch';
-
-/** Far below 1 - p of any p < 1 in float32. */
-const SMALLEST_DOUBT = 1e-12;
+import type { Tensor } from '@aaunet/torch';
+import * as nn from '@aaunet/torch/nn';
 
 /**
  * Class-weighted focal loss (Lin et al. 2017, arXiv:1708.02002, eq. 5): the mean over all pixels of
@@ -13,13 +11,6 @@ const SMALLEST_DOUBT = 1e-12;
  * @returns a scalar
  */
 export function focalLoss(logits: Tensor, target: Tensor, weights: Tensor, gamma = 2): Tensor {
-  return tidy(() => {
-    const wide = logits.dtype === 'float64' ? logits : logits.to('float32');
-    const index = target.unsqueeze(1);
-    const logProbability = aten.gather(wide.logSoftmax(1), 1, index).squeeze(1);
-    const weight = aten.take(weights, target);
-    // Above zero: there the power's gradient is infinite where gamma is below 1.
-    const doubt = logProbability.exp().neg().add(1).clamp(SMALLEST_DOUBT).pow(gamma);
-    return doubt.mul(logProbability).mul(weight).mean().neg();
-  });
+  const candidates = Array.from({ length: logits.size(1) }, (_, id) => [id]);
+  return nn.focalLoss(logits, target, { weights, candidates, gamma });
 }

@@ -1,4 +1,5 @@
-import { aten, fromTypedArray, keep, tidy, type Tensor } from '@aaunet/torch';
+import { fromTypedArray, keep, type Tensor } from '@aaunet/torch';
+import * as nn from '@aaunet/torch/nn';
 import { CLASS_COUNT } from '@aaunet/imaging';
 
 import { typeIds, unmarkedTypes, type Annotation } from '../datasets/annotation.js';
@@ -17,9 +18,6 @@ export function candidateClasses(annotation: Annotation): CandidateClasses {
   return { background: [0, ...unmarkedTypes(annotation)], unknown: typeIds(annotation.untyped) };
 }
 
-/** Far below 1 - q of any q < 1 in float32. */
-const SMALLEST_DOUBT = 1e-12;
-
 /**
  * Focal loss for labels that leave open which of several classes a voxel is (marginal loss: Fang & Yan 2020,
  * arXiv:2001.00349; Shi et al. 2021, arXiv:2007.03868): the mean over all pixels of -w[y] (1 - q)^gamma log q, where q is
@@ -37,34 +35,13 @@ export function partialFocalLoss(
   logits: Tensor,
   target: Tensor,
   weights: Tensor,
-  candidates: CandidateClasses,
+  { background, unknown }: CandidateClasses,
   gamma = 2,
 ): Tensor {
-  return tidy(() => {
-    const wide = logits.dtype === 'float64' ? logits : logits.to('float32');
-    const classes = wide.size(1);
-    const logProbability = wide.logSoftmax(1);
-    // Certain, and a constant: no gradient, not even a rounding error's.
-    const anything = aten.zeros_like(logProbability.narrow(1, 0, 1));
-    const logSum = (of: readonly number[]): Tensor => {
-      if (of.length === 0 || of.length === classes) return anything;
-      if (of.length === 1) return logProbability.narrow(1, of[0]!, 1);
-      // Not by an index: a CUDA graph cannot copy one to the device.
-      const candidates = aten.cat(
-        of.map((id) => logProbability.narrow(1, id, 1)),
-        1,
-      );
-      return aten.logsumexp(candidates, [1], true);
-    };
-    const background = logSum(candidates.background);
-    const byLabel = Array.from({ length: classes }, (_, label) =>
-      candidates.background.includes(label) ? background : logSum([label]),
-    );
-    const logSums = aten.cat([...byLabel, logSum(candidates.unknown)], 1);
-    const chosen = aten.gather(logSums, 1, target.unsqueeze(1)).squeeze(1);
-    const doubt = chosen.exp().neg().add(1).clamp(SMALLEST_DOUBT).pow(gamma);
-    return doubt.mul(chosen).mul(aten.take(weights, target)).mean().neg();
-  });
+  const classes = Array.from({ length: logits.size(1) }, (_, id) => id);
+  const byClass = classes.map((id) => (background.includes(id) ? background : [id]));
+  const candidates = [...byClass, unknown.length > 0 ? unknown : classes];
+  return nn.focalLoss(logits, target, { weights, candidates, gamma });
 }
 
 /** A loss with everything fixed but the network's answer and the truth. */

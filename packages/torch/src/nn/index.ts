@@ -1,5 +1,6 @@
 export { Identity, ReLU, Sigmoid, Softmax } from './activation.js';
 export { Conv2d, type Conv2dOptions } from './conv.js';
+export { focalLoss, type FocalLossOptions } from './focal-loss.js';
 export {
   defaultUniform_,
   kaimingNormal_,

@@ -1,0 +1,2 @@
+#define AAUNET_ISA avx2
+#include "focal-loops.h"

@@ -1,0 +1,2 @@
+#define AAUNET_ISA avx512
+#include "focal-loops.h"
