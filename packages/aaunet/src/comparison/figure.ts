@@ -23,7 +23,7 @@ const TILE = 160;
 const GAP = 4;
 const MARGIN = 12;
 const HEADER = 40;
-const ROW_TITLE = 110;
+const ROW_TITLE = 170;
 const LEGEND = 36;
 const BACKGROUND: Color = [20, 20, 20];
 const INK: Color = [235, 235, 235];
@@ -59,7 +59,7 @@ export function renderFigure(
     });
   });
   slices.forEach(({ title }, row) => {
-    canvas.text(title, MARGIN, MARGIN + HEADER + row * (TILE + GAP) + TILE / 2 - 7, title.length > 8 ? 1 : 2, INK);
+    canvas.text(title, MARGIN, MARGIN + HEADER + row * (TILE + GAP) + TILE / 2 - 7, 2, INK);
   });
   drawLegend(canvas, MARGIN + ROW_TITLE, height - LEGEND);
   return encode({ width, height, data: canvas.data, channels: 3, depth: 8 });
