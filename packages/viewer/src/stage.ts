@@ -47,7 +47,7 @@ function toRas({ data, columns, rows, slices, affine }: Volume<Int16Array>): Vol
 
 /** Pixels of the canvas where a processor draws: about as many as a slice has, and fewer while slices go by. */
 const SOFTWARE_PIXELS = { still: 300_000, moving: 60_000 };
-/** Slices that follow each other within so many milliseconds go by; after as many without another the picture is sharp again. */
+/** Places that follow each other within so many milliseconds go by; after as many without another the picture is sharp again. */
 const SETTLING_MS = 150;
 
 /** Whether a processor draws in place of a GPU, as in virtual machines. */
@@ -95,8 +95,8 @@ export class Stage {
   #windowing = 0;
   #isSoftware = false;
   #settling = 0;
-  /** The slice that was drawn last, and since when (milliseconds of the page). */
-  #latest = { slice: -1, since: -Infinity };
+  /** When the place last changed, in milliseconds of the page. */
+  #moved = -Infinity;
   onSlice: (slice: number) => void = () => undefined;
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -152,10 +152,9 @@ export class Stage {
 
   /** Where a processor draws, slices go by smoothly first, and are sharp once they stand; one alone is sharp at once. */
   #hurry(): void {
-    const { slice, since } = this.#latest;
-    if (!this.#isSoftware || this.slice === slice) return;
-    this.#latest = { slice: this.slice, since: performance.now() };
-    if (this.#latest.since - since > SETTLING_MS) return;
+    const before = this.#moved;
+    this.#moved = performance.now();
+    if (!this.#isSoftware || this.#moved - before > SETTLING_MS) return;
     clearTimeout(this.#settling);
     this.#drawCoarsely(SOFTWARE_PIXELS.moving);
     this.#settling = window.setTimeout(() => {
@@ -184,7 +183,6 @@ export class Stage {
     });
     this.#nv.addVolume(image);
     this.#nv.createEmptyDrawing();
-    this.#latest = { slice: -1, since: -Infinity };
     this.setSlice(Math.floor(scan.slices / 2));
   }
 

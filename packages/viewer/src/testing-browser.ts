@@ -123,6 +123,16 @@ export class BrowsedViewer {
     return toLabelVolume(readNifti(await this.saved('#save-nifti')).volume);
   }
 
+  /** The picture, as a PNG, once it stands still: while slices go by it has fewer pixels. */
+  async picture(): Promise<Buffer> {
+    for (let before = await this.page.locator('#canvas').screenshot(); ;) {
+      await this.page.evaluate('new Promise((resolve) => setTimeout(resolve, 200))');
+      const after = await this.page.locator('#canvas').screenshot();
+      if (after.equals(before)) return after;
+      before = after;
+    }
+  }
+
   /** What the table says of each type: mL, and the slice with most. */
   async findings(): Promise<string[]> {
     const rows = await this.page.locator('#findings tbody tr').allInnerTexts();

@@ -32,18 +32,9 @@ describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () 
     await removeFolder(folder);
   });
 
-  /** The picture once it stands still: while slices go by it has fewer pixels. */
-  const picture = async (): Promise<Buffer> => {
-    for (let before = await viewer.page.locator('#canvas').screenshot(); ;) {
-      await viewer.page.evaluate('new Promise((resolve) => setTimeout(resolve, 200))');
-      const after = await viewer.page.locator('#canvas').screenshot();
-      if (after.equals(before)) return after;
-      before = after;
-    }
-  };
   /** Pixels of the picture that have the hue of a mask: grey ones have none. */
   const coloured = async (): Promise<number> => {
-    const { data, channels } = decode(await picture());
+    const { data, channels } = decode(await viewer.picture());
     let count = 0;
     for (let at = 0; at < data.length; at += channels) {
       const [r, g, b] = [data[at]!, data[at + 1]!, data[at + 2]!];
@@ -231,6 +222,7 @@ describe.skipIf(!canBrowse)('the viewer in Chromium', { timeout: PATIENCE }, () 
     expect(Math.abs(Number(center) - expected[0]!)).toBeLessThan(2);
     expect(Math.abs(Number(width) - expected[1]!)).toBeLessThan(2);
     await page.locator('#canvas').focus();
+    const picture = (): Promise<Buffer> => viewer.picture();
     const whole = await picture();
     await page.keyboard.press('+');
     await expect.poll(picture).not.toEqual(whole);
