@@ -62,15 +62,6 @@ T* out(const at::Tensor& tensor) {
   return tensor.defined() ? reinterpret_cast<T*>(tensor.mutable_data_ptr<typename Scalar<T>::type>()) : nullptr;
 }
 
-inline double widen(float value) { return value; }
-inline double widen(double value) { return value; }
-inline double widen(Bf16 value) {
-  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
-  float wide;
-  __builtin_memcpy(&wide, &bits, sizeof wide);
-  return wide;
-}
-
 /// Calls `body(T{})` with the kernels' type of a tensor's values.
 template <typename Body>
 void withType(const at::Tensor& tensor, Body body) {

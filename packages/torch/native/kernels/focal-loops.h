@@ -20,7 +20,7 @@ struct Block {
   void read(const T* logits, const int64_t* labels, int64_t count, const FocalTerms<A>& terms) {
     const int64_t classes = terms.classes;
     for (int64_t c = 0; c < classes; c++)
-      for (int64_t i = 0; i < count; i++) logit[c][i] = wide(logits[i * classes + c]);
+      for (int64_t i = 0; i < count; i++) logit[c][i] = widen(logits[i * classes + c]);
     for (int64_t i = 0; i < count; i++) {
       weight[i] = terms.weights[labels[i]];
       candidates[i] = static_cast<typename Floating<A>::Bits>(terms.candidates[labels[i]]);
@@ -34,16 +34,6 @@ struct Block {
 
   A logit[MAX_CLASSES][SIZE], weight[SIZE];
   typename Floating<A>::Bits candidates[SIZE];
-
- private:
-  static float wide(float value) { return value; }
-  static double wide(double value) { return value; }
-  static float wide(Bf16 value) {
-    const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
-    float wide;
-    __builtin_memcpy(&wide, &bits, sizeof wide);
-    return wide;
-  }
 };
 
 /// As many pixels of a block as a vector has lanes.

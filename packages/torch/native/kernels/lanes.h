@@ -22,4 +22,14 @@ struct Coefficient<double> {
   using type = double;
 };
 
+// A value in the type of its coefficients. Static: what is compiled for one instruction set must not be merged with another's.
+static inline float widen(float value) { return value; }
+static inline double widen(double value) { return value; }
+static inline float widen(Bf16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float wide;
+  __builtin_memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+
 }  // namespace aaunet
