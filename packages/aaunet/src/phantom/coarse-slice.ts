@@ -1,6 +1,6 @@
 import type { Head } from './head.js';
 import type { Lesion } from './lesions/lesion.js';
-import { clamp, inside } from './shapes.js';
+import { inside } from './shapes.js';
 import type { Site } from './site.js';
 import { newSite } from './site.js';
 import type { BeamHardening } from './beam-hardening.js';
@@ -108,63 +108,4 @@ function tissueOf(site: Site): number {
   if (site.inner > 0) return TISSUES.scalp;
   if (site.ventricle < 0) return TISSUES.ventricle;
   return site.parenchyma < 0 ? TISSUES.brain : TISSUES.csf;
-}
-
-/** Adds one thin section to the picture's sums: densities, and the share of each lesion type in each pixel. */
-export function accumulate(
-  slice: CoarseSlice,
-  picture: { side: number; pixel: number; left: number; top: number; softness: number },
-  weight: number,
-  hu: Float32Array,
-  shares: Map<number, Float32Array>,
-): void {
-  const { side, pixel, softness } = picture;
-  const { outer, bone, air, boneHu, soft } = slice;
-  const last = slice.side - 1.001;
-  for (let row = 0; row < side; row++) {
-    const gy = clamp((picture.top + row * pixel - slice.top) / slice.step, 0, last);
-    const j = Math.floor(gy);
-    const fy = gy - j;
-    const base = j * slice.side;
-    for (let column = 0; column < side; column++) {
-      const gx = clamp((picture.left + column * pixel - slice.left) / slice.step, 0, last);
-      const i = Math.floor(gx);
-      const fx = gx - i;
-      const a = base + i;
-      const b = a + slice.side;
-      const p = row * side + column;
-      const w00 = (1 - fx) * (1 - fy);
-      const w10 = fx * (1 - fy);
-      const w01 = (1 - fx) * fy;
-      const w11 = fx * fy;
-      const skin = outer[a]! * w00 + outer[a + 1]! * w10 + outer[b]! * w01 + outer[b + 1]! * w11;
-      if (skin > softness) {
-        hu[p]! -= 1000 * weight;
-        continue;
-      }
-      let value = soft[a]! * w00 + soft[a + 1]! * w10 + soft[b]! * w01 + soft[b + 1]! * w11;
-      let free = 1;
-      if (bone[a]! < 3 || bone[b + 1]! < 3 || bone[a + 1]! < 3 || bone[b]! < 3) {
-        const d = bone[a]! * w00 + bone[a + 1]! * w10 + bone[b]! * w01 + bone[b + 1]! * w11;
-        const share = inside(d, softness);
-        if (share > 0) {
-          // Density of bone is taken from those corners that have one.
-          const density = boneHu[a]! * w00 + boneHu[a + 1]! * w10 + boneHu[b]! * w01 + boneHu[b + 1]! * w11;
-          value += share * (density - value);
-          free = 1 - share;
-        }
-        const gas = air[a]! * w00 + air[a + 1]! * w10 + air[b]! * w01 + air[b + 1]! * w11;
-        value += inside(gas, softness) * (-1000 - value);
-      } else if (air[a]! < 3 || air[b + 1]! < 3) {
-        const gas = air[a]! * w00 + air[a + 1]! * w10 + air[b]! * w01 + air[b + 1]! * w11;
-        value += inside(gas, softness) * (-1000 - value);
-      }
-      if (skin > -softness) value += inside(-skin, softness) * (-1000 - value);
-      hu[p]! += value * weight;
-      for (const [label, share] of slice.shares) {
-        const s = share[a]! * w00 + share[a + 1]! * w10 + share[b]! * w01 + share[b + 1]! * w11;
-        if (s > 0) shares.get(label)![p]! += s * free * weight;
-      }
-    }
-  }
 }

@@ -1,16 +1,16 @@
 import type { Affine, Volume } from '@aaunet/imaging';
-import { labelByName } from '@aaunet/imaging';
 
 import { BeamHardening } from './beam-hardening.js';
-import { accumulate, CoarseSlice } from './coarse-slice.js';
-import { gasInSlice, visibleGas } from './gas.js';
+import { CoarseSlice } from './coarse-slice.js';
+import { Exposure } from './exposure.js';
+import { gasInSlice } from './gas.js';
 import type { Pose } from './head.js';
 import { Head } from './head.js';
 import { buildLesions } from './lesions/build.js';
 import type { LesionPlan } from './lesions/lesion.js';
-import { NoiseTexture } from './noise-texture.js';
 import { planDataset, SLICE_THICKNESS } from './plan.js';
 import { Random } from './random.js';
+import { Scanner } from './scanner.js';
 import { clamp } from './shapes.js';
 import type { Person } from './site.js';
 
@@ -49,110 +49,45 @@ export interface Phantom {
 
 /** A synthetic head CT in HU with its label map, ground truth by construction. Throws on sizes outside 32 to 1024. */
 export function generatePhantom(options: PhantomOptions): Phantom {
-  const { seed, size } = options;
+  const { seed, size, draft = false } = options;
   if (!Number.isInteger(size) || size < 32 || size > 1024) {
     throw new Error(`Expected a phantom size from 32 to 1024 pixels, found ${size}.`);
   }
   const drawn = planDataset({ cases: 1, seed })[0]!;
-  const person = options.person ?? drawn.person;
-  const plans = options.lesions ?? drawn.lesions;
-  const slices = options.slices ?? drawn.slices;
-  const draft = options.draft === true;
-  // Thin sections that make up one slice.
-  const sections = draft ? 1 : 3;
+  const { person = drawn.person, lesions: plans = drawn.lesions, slices = drawn.slices } = options;
   const head = new Head(seed, person);
   const { lesions, bubbles } = buildLesions(head, plans);
-  const scanner = Random.of(seed, 'scanner');
-  const fieldOfView = scanner.range(222, 242);
-  const noiseHu = scanner.range(3, 5) * (size / 512) ** 0.4;
+  const scanner = new Scanner(seed, size);
+  const { fieldOfView, noiseHu, pixel } = scanner;
   const hardening = new BeamHardening(Random.of(seed, 'beam'));
-  const crown = vertex(head) + scanner.range(3, 10);
-  const holder = scanner.chance(0.6) ? scanner.range(94, 99) : undefined;
-
-  const pixel = fieldOfView / size;
-  const fine = draft ? size : size * Math.max(1, Math.round(256 / size));
-  const picture = {
-    side: fine,
-    pixel: fieldOfView / fine,
-    left: -fieldOfView / 2 + fieldOfView / fine / 2,
-    top: -fieldOfView / 2 + fieldOfView / fine / 2,
-    softness: Math.max(0.5, 0.6 * (fieldOfView / fine)),
-  };
+  const exposure = new Exposure(size, fieldOfView, new Set(lesions.map(({ label }) => label)), draft);
   const step = draft ? 3 : clamp(0.8 * pixel, 1.05, 1.6);
-  const side = Math.ceil(fieldOfView / step) + 2;
-  const coarse = new CoarseSlice(side, step, -fieldOfView / 2, -fieldOfView / 2);
-  const texture = new NoiseTexture(size, Random.of(seed, 'texture'));
-  const grain = Random.of(seed, 'grain');
-  const noise = new Float32Array(size * size);
-  const hu = new Float32Array(fine * fine);
-  const shares = new Map<number, Float32Array>();
-  for (const lesion of lesions) shares.set(lesion.label, new Float32Array(fine * fine));
+  const section = new CoarseSlice(Math.ceil(fieldOfView / step) + 2, step, -fieldOfView / 2, -fieldOfView / 2);
+  // Thin sections that make up one slice.
+  const sections = draft ? 1 : 3;
 
   const plane = size * size;
   const image = new Int16Array(slices * plane);
   const labels = new Uint8Array(slices * plane);
   const tissues = options.tissues === true ? new Uint8Array(slices * plane) : undefined;
-  const first = crown - (slices - 0.5) * SLICE_THICKNESS;
-  const gasLabel = labelByName('Pneumocranium').id;
+  const corner = -fieldOfView / 2 + pixel / 2;
+  const first = vertex(head) + scanner.margin - (slices - 0.5) * SLICE_THICKNESS;
   for (let k = 0; k < slices; k++) {
     const w = first + k * SLICE_THICKNESS;
-    hu.fill(0);
-    for (const share of shares.values()) share.fill(0);
+    const [from, to] = [k * plane, (k + 1) * plane];
+    exposure.clear();
     for (let s = 0; s < sections; s++) {
-      const at = w + ((s + 0.5) / sections - 0.5) * SLICE_THICKNESS;
-      coarse.fill(head, lesions, hardening, at);
-      accumulate(coarse, picture, 1 / sections, hu, shares);
+      section.fill(head, lesions, hardening, w + ((s + 0.5) / sections - 0.5) * SLICE_THICKNESS);
+      exposure.add(section, 1 / sections);
       if (tissues !== undefined && s === (sections - 1) / 2)
-        sampleTissue(coarse, fieldOfView, size, tissues, k * plane);
+        sampleTissue(section, fieldOfView, size, tissues.subarray(from, to));
     }
-    const gas = gasInSlice(
-      bubbles,
-      { side: size, pixel, left: -fieldOfView / 2 + pixel / 2, top: -fieldOfView / 2 + pixel / 2 },
-      w,
-      SLICE_THICKNESS,
-    );
-    texture.draw(grain, noise);
-    const fold = fine / size;
-    for (let p = 0; p < plane; p++) {
-      const row = Math.floor(p / size);
-      const column = p - row * size;
-      let value = 0;
-      let total = 0;
-      let best = 0;
-      let label = 0;
-      for (const [id, share] of shares) {
-        let sum = 0;
-        for (let j = 0; j < fold; j++) {
-          for (let i = 0; i < fold; i++) sum += share[(row * fold + j) * fine + column * fold + i]!;
-        }
-        total += sum;
-        if (sum > best) {
-          best = sum;
-          label = id;
-        }
-      }
-      for (let j = 0; j < fold; j++) {
-        for (let i = 0; i < fold; i++) value += hu[(row * fold + j) * fine + column * fold + i]!;
-      }
-      value /= fold * fold;
-      if (total < 0.5 * fold * fold) label = 0;
-      const x = (column - size / 2) * pixel;
-      const y = (row - size / 2) * pixel;
-      if (holder !== undefined && value < -900) value = Math.max(value, holderHu(x, y, holder));
-      const share = gas.get(p);
-      if (share !== undefined) {
-        value += share * (-1000 - value);
-        if (visibleGas(share)) label = gasLabel;
-      }
-      const r2 = (x * x + y * y) / 6400;
-      const dose = value < -900 ? 1.3 : 0.85 + 0.5 * Math.exp(-r2 * 1.5);
-      image[k * plane + p] = clamp(Math.round(value + noise[p]! * noiseHu * dose), -1024, 3071);
-      labels[k * plane + p] = label;
-    }
+    const gas = gasInSlice(bubbles, { side: size, pixel, left: corner, top: corner }, w, SLICE_THICKNESS);
+    scanner.develop(exposure, gas, image.subarray(from, to), labels.subarray(from, to));
   }
   const affine: Affine = [
-    [-pixel, 0, 0, fieldOfView / 2 - pixel / 2],
-    [0, -pixel, 0, fieldOfView / 2 - pixel / 2],
+    [-pixel, 0, 0, -corner],
+    [0, -pixel, 0, -corner],
     [0, 0, SLICE_THICKNESS, first],
     [0, 0, 0, 1],
   ];
@@ -172,20 +107,12 @@ function vertex(head: Head): number {
   return Math.max(head.toScanner(0, 4, z)[2], head.toScanner(0, -20, z - 3)[2], head.toScanner(0, 25, z - 3)[2]) + 12;
 }
 
-function sampleTissue(coarse: CoarseSlice, fieldOfView: number, size: number, out: Uint8Array, offset: number): void {
+function sampleTissue(coarse: CoarseSlice, fieldOfView: number, size: number, out: Uint8Array): void {
   for (let row = 0; row < size; row++) {
     const j = Math.round((((row + 0.5) / size) * fieldOfView) / coarse.step);
     for (let column = 0; column < size; column++) {
       const i = Math.round((((column + 0.5) / size) * fieldOfView) / coarse.step);
-      out[offset + row * size + column] = coarse.tissue[j * coarse.side + i]!;
+      out[row * size + column] = coarse.tissue[j * coarse.side + i]!;
     }
   }
-}
-
-/** The head holder: a thin shell behind the head, open to the front. */
-function holderHu(x: number, y: number, radius: number): number {
-  if (y < 10) return -1000;
-  const d = Math.abs(Math.sqrt(x * x * 1.06 + (y - 4) ** 2 * 0.72) - radius);
-  if (y > 108 || d > 2.4) return -1000;
-  return d > 1.2 ? -1000 + 520 * (1 - (d - 1.2) / 1.2) : -480 - 330 * (1 - d / 1.2);
 }
