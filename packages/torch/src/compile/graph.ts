@@ -46,107 +46,73 @@ export function inputsOf(step: Step): readonly TracedTensor[] {
 
 const CONVOLUTION = 'aten::conv2d';
 
-const pair = (value: TracedArgument): number[] =>
-  Array.isArray(value) ? (value as number[]).slice(0, 2) : [value as number, value as number];
+type Reader = (given: readonly TracedArgument[], result: TracedTensor) => Step;
+
+const pair = (value: TracedArgument | undefined, otherwise: number): number[] =>
+  Array.isArray(value)
+    ? (value as number[]).slice(0, 2)
+    : [(value ?? otherwise) as number, (value ?? otherwise) as number];
 
 const tensor = (value: TracedArgument): TracedTensor => value as TracedTensor;
 
-/** The calls of a trace as steps, the fused normalisations taken apart so that there is one form of each thing. */
+const optional = (value: TracedArgument | undefined): TracedTensor | null => (value ?? null) as TracedTensor | null;
+
+/** The operators that become steps of their own kind, the fused normalisations taken apart so that there is one form of each thing. */
+const READERS: Readonly<Record<string, Reader>> = {
+  [CONVOLUTION]: ([input, weight, bias, stride, padding, dilation, groups], result) => ({
+    kind: 'convolution',
+    input: tensor(input),
+    weight: tensor(weight),
+    bias: optional(bias),
+    geometry: {
+      stride: pair(stride, 1),
+      padding: pair(padding, 0),
+      dilation: pair(dilation, 1),
+      groups: (groups ?? 1) as number,
+    },
+    residual: null,
+    activation: null,
+    result,
+  }),
+  'aten::batch_norm': ([input, weight, bias, mean, variance, training, , eps], result) =>
+    normalization({ input, parameters: [weight, bias, mean, variance], training, eps, result }),
+  'aaunet::batch_norm': ([input, weight, bias, mean, variance, residual, training, , eps, relu], result) =>
+    normalization({ input, parameters: [weight, bias, mean, variance], training, eps, residual, relu, result }),
+  'aten::group_norm': ([input, groups, weight, bias, eps], result) =>
+    normalization({ input, parameters: [weight, bias], groups, eps, result }),
+  'aaunet::group_norm': ([input, groups, weight, bias, residual, eps, relu], result) =>
+    normalization({ input, parameters: [weight, bias], groups, eps, residual, relu, result }),
+};
+
+function normalization(given: {
+  readonly input: TracedArgument;
+  readonly parameters: readonly TracedArgument[];
+  readonly groups?: TracedArgument;
+  readonly training?: TracedArgument;
+  readonly eps: TracedArgument;
+  readonly residual?: TracedArgument;
+  readonly relu?: TracedArgument;
+  readonly result: TracedTensor;
+}): Normalization {
+  if (given.training === true)
+    throw new Error('Expected a network in evaluation mode, found one in training: call eval() first.');
+  return {
+    kind: 'normalization',
+    input: tensor(given.input),
+    parameters: given.parameters.map(tensor),
+    groups: (given.groups ?? null) as number | null,
+    eps: given.eps as number,
+    residual: optional(given.residual),
+    relu: given.relu === true,
+    result: given.result,
+  };
+}
+
+/** The calls of a trace as steps. */
 export function stepsOf(trace: Trace): Step[] {
-  return trace.calls.flatMap((call): Step[] => {
-    const { operator, arguments: given, results } = call;
-    const result = results[0]!;
-    switch (operator) {
-      case CONVOLUTION: {
-        const [input, weight, bias, stride, padding, dilation, groups] = given;
-        const geometry = {
-          stride: pair(stride ?? 1),
-          padding: pair(padding ?? 0),
-          dilation: pair(dilation ?? 1),
-          groups: (groups ?? 1) as number,
-        };
-        return [
-          {
-            kind: 'convolution',
-            input: tensor(input),
-            weight: tensor(weight),
-            bias: (bias ?? null) as TracedTensor | null,
-            geometry,
-            residual: null,
-            activation: null,
-            result,
-          },
-        ];
-      }
-      case 'aten::batch_norm': {
-        const [input, weight, bias, mean, variance, training, , eps] = given;
-        if (training === true)
-          throw new Error('Expected a network in evaluation mode, found one in training: call eval() first.');
-        const parameters = [weight, bias, mean, variance].map((value) => tensor(value));
-        return [
-          {
-            kind: 'normalization',
-            input: tensor(input),
-            parameters,
-            groups: null,
-            eps: eps as number,
-            residual: null,
-            relu: false,
-            result,
-          },
-        ];
-      }
-      case 'aaunet::batch_norm': {
-        const [input, weight, bias, mean, variance, residual, training, , eps, relu] = given;
-        if (training === true)
-          throw new Error('Expected a network in evaluation mode, found one in training: call eval() first.');
-        const parameters = [weight, bias, mean, variance].map((value) => tensor(value));
-        return [
-          {
-            kind: 'normalization',
-            input: tensor(input),
-            parameters,
-            groups: null,
-            eps: eps as number,
-            residual: (residual ?? null) as TracedTensor | null,
-            relu: relu as boolean,
-            result,
-          },
-        ];
-      }
-      case 'aten::group_norm': {
-        const [input, groups, weight, bias, eps] = given;
-        return [
-          {
-            kind: 'normalization',
-            input: tensor(input),
-            parameters: [tensor(weight), tensor(bias)],
-            groups: groups as number,
-            eps: eps as number,
-            residual: null,
-            relu: false,
-            result,
-          },
-        ];
-      }
-      case 'aaunet::group_norm': {
-        const [input, groups, weight, bias, residual, eps, relu] = given;
-        return [
-          {
-            kind: 'normalization',
-            input: tensor(input),
-            parameters: [tensor(weight), tensor(bias)],
-            groups: groups as number,
-            eps: eps as number,
-            residual: (residual ?? null) as TracedTensor | null,
-            relu: relu as boolean,
-            result,
-          },
-        ];
-      }
-      default:
-        return [{ kind: 'plain', ...call }];
-    }
+  return trace.calls.map((call) => {
+    const read = READERS[call.operator];
+    return read ? read(call.arguments, call.results[0]!) : { kind: 'plain', ...call };
   });
 }
 
