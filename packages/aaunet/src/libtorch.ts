@@ -36,7 +36,8 @@ export {
   type ModelSummary,
   type NetworkOptions,
 } from './models/registry.js';
-export { train, type TrainEvent, type TrainOptions, type TrainResult } from './training/train.js';
+export type { TrainEvent } from './training/events.js';
+export { train, type TrainOptions, type TrainResult } from './training/train.js';
 export { compareRuns, readPaperFigures, type Comparison, type PaperFigures } from './comparison/comparison.js';
 export { readComparedRun, type ComparedRun } from './comparison/compared-run.js';
 export { formatComparison, type TableFormat } from './comparison/format.js';

@@ -16,6 +16,9 @@ export interface Progress {
   readonly bestDice: number;
 }
 
+/** Where a training begins. */
+export const NOT_BEGUN: Progress = { step: 0, validated: 0, bestDice: NaN };
+
 export type CheckpointName = 'last' | 'best';
 
 /** Path of a checkpoint's weights in a run folder. */

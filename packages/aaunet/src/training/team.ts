@@ -113,12 +113,12 @@ export class Team {
 export class TeamNetwork implements Disposable {
   constructor(
     readonly team: Team,
-    readonly network: Layer,
+    readonly layer: Layer,
     private readonly parallel: DistributedDataParallel | null,
   ) {}
 
   forward(input: Tensor): Tensor {
-    return (this.parallel ?? this.network).forward(input);
+    return (this.parallel ?? this.layer).forward(input);
   }
 
   backward(loss: Tensor): void {
@@ -131,7 +131,7 @@ export class TeamNetwork implements Disposable {
   }
 
   parameters(): Tensor[] {
-    return this.network.parameters();
+    return this.layer.parameters();
   }
 
   [Symbol.dispose](): void {

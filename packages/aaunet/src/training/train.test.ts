@@ -10,8 +10,9 @@ import { buildModel } from '../models/registry.js';
 import { writeTinyDataset } from '../testing/tiny-dataset.js';
 import { checkpointPath, readProgress } from './checkpoint.js';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from './config.js';
+import type { TrainEvent } from './events.js';
 import { readMetrics } from './metrics-log.js';
-import { train, type TrainEvent, type TrainResult } from './train.js';
+import { train, type TrainResult } from './train.js';
 
 const STEPS_PER_EPOCH = 3;
 const STEPS = 6;

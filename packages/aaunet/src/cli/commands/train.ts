@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type TrainConfig, readTrainConfig, resolveTrainConfig } from '../../training/config.js';
-import type { TrainEvent } from '../../training/train.js';
+import type { TrainEvent } from '../../training/events.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
 import { InterruptedError, UsageError } from '../errors.js';
 import { endWith, endWithLauncher, isLaunched, launch, withoutNproc } from '../launch.js';
