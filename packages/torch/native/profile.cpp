@@ -9,6 +9,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #endif
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -32,7 +33,7 @@ struct Profile {
   std::mutex mutex;
   std::unordered_map<std::string, Row> rows;
   std::optional<at::CallbackHandle> handle;
-  bool waits = false;  // for the device, whose work goes on after an operator has returned
+  std::atomic<bool> waits = false;  // for the device, whose work goes on after an operator has returned
 };
 
 Profile& profile() {
@@ -79,6 +80,7 @@ void startProfile(const Napi::CallbackInfo& info) {
   const bool waits = device(info[0], "device").is_cuda();
   guarded(info.Env(), [] { return std::string("profile"); }, [&] {
     Profile& it = profile();
+    const std::lock_guard lock(it.mutex);
     TORCH_CHECK(!it.handle.has_value(), "a profile is being taken already");
     it.rows.clear();
     it.waits = waits;
@@ -90,9 +92,9 @@ void startProfile(const Napi::CallbackInfo& info) {
 /// stopProfile(): { name, calls, seconds } of every operator, in no order.
 Napi::Value stopProfile(const Napi::CallbackInfo& info) {
   Profile& it = profile();
+  const std::lock_guard lock(it.mutex);
   if (it.handle) at::removeCallback(*it.handle);
   it.handle.reset();
-  const std::lock_guard lock(it.mutex);
   Napi::Array out = Napi::Array::New(info.Env(), it.rows.size());
   uint32_t index = 0;
   for (const auto& [name, row] : it.rows) {

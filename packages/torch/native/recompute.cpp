@@ -25,8 +25,9 @@ std::unordered_map<std::type_index, Recomputation>& recomputations() {
 
 /// What computes this tensor again; null for one that has to be kept.
 const Recomputation* recomputationOf(const at::Tensor& tensor) {
-  // A tensor changed in place is no longer what its node made.
-  if (!tensor.grad_fn() || tensor._version() != 0) return nullptr;
+  // A tensor changed in place is no longer what its node made; nor may one be whose memory is JavaScript's too, which writes to it
+  // without a word (see TensorHandle::buffer).
+  if (!tensor.grad_fn() || tensor._version() != 0 || !tensor.storage().resizable()) return nullptr;
   Node& node = *tensor.grad_fn();
   const auto found = recomputations().find(typeid(node));
   if (found == recomputations().end()) return nullptr;

@@ -14,6 +14,7 @@
 #include <ATen/ops/upsample_nearest2d_backward.h>
 #include <torch/library.h>
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <type_traits>
@@ -44,7 +45,9 @@ std::vector<Tap<A>> tapsOf(int64_t inputs, int64_t outputs, const std::string& m
   taps.reserve(static_cast<size_t>(outputs));
   for (int64_t i = 0; i < outputs; i++) {
     if (inputs == outputs || mode == NEAREST) {
-      const int64_t at = i * inputs / outputs;
+      // In float, as LibTorch does: where the quotient is no whole number of halves, whole numbers may lead to another pixel.
+      const float scale = static_cast<float>(inputs) / static_cast<float>(outputs);
+      const int64_t at = std::min(static_cast<int64_t>(std::floor(static_cast<float>(i) * scale)), inputs - 1);
       taps.push_back({at, at, 0});
       continue;
     }
@@ -124,14 +127,14 @@ at::Tensor gradientOf(const at::Tensor& x, const at::Tensor& dy, int64_t offset,
 /// On a CUDA device, by LibTorch's operators.
 at::Tensor resizedOnDevice(const at::Tensor& x, Size size, const std::string& mode) {
   if (Size::of(x) == size) return x;
-  const at::IntArrayRef sizes{size.height, size.width};
+  const std::array sizes{size.height, size.width};
   return mode == NEAREST ? at::upsample_nearest2d(x, sizes) : at::upsample_bilinear2d(x, sizes, mode == ALIGNED);
 }
 
 at::Tensor gradientOnDevice(const at::Tensor& x, const at::Tensor& dy, const std::string& mode) {
   const Size size = Size::of(dy);
   if (Size::of(x) == size) return channelsLast(dy);
-  const at::IntArrayRef sizes{size.height, size.width};
+  const std::array sizes{size.height, size.width};
   return mode == NEAREST ? at::upsample_nearest2d_backward(dy, sizes, x.sizes())
                          : at::upsample_bilinear2d_backward(dy, sizes, x.sizes(), mode == ALIGNED);
 }

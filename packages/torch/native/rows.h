@@ -86,7 +86,13 @@ inline void refuseSecondDerivative(const char* operation) {
   TORCH_CHECK(!at::GradMode::is_enabled(), "fused ", operation, " has no second derivative; use aten's operators for it");
 }
 
-inline at::Tensor channelsLast(const at::Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
+/// On a CUDA device aligned as well: kernels there read so many bytes at once.
+inline at::Tensor channelsLast(const at::Tensor& tensor) {
+  constexpr uintptr_t VECTOR_BYTES = 16;
+  const at::Tensor dense = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+  const bool isAligned = !dense.is_cuda() || reinterpret_cast<uintptr_t>(dense.const_data_ptr()) % VECTOR_BYTES == 0;
+  return isAligned ? dense : dense.clone();
+}
 
 /// @throws where the kernels do not take a tensor.
 inline void checkInput(const at::Tensor& x) {

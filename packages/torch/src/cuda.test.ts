@@ -2,11 +2,20 @@ import { describe, expect, it } from 'vitest';
 
 import { grad, noGrad } from './autograd.js';
 import { Graphed, peakMemory, synchronize } from './cuda.js';
-import { BatchNorm2d, Conv2d, GroupNorm, imageMean, Sequential, weighPixels, weighSplits } from './nn/index.js';
+import {
+  BatchNorm2d,
+  concatenateResized,
+  Conv2d,
+  GroupNorm,
+  imageMean,
+  Sequential,
+  weighPixels,
+  weighSplits,
+} from './nn/index.js';
 import { aten, operator } from './operators.js';
 import { cudaAvailable, libtorchInfo, manualSeed, memoryStats } from './runtime.js';
-import { tidy } from './scope.js';
-import { empty, ones, rand, randn } from './create.js';
+import { keep, tidy } from './scope.js';
+import { empty, full, ones, rand, randn } from './create.js';
 import type { Dtype, Tensor } from './tensor.js';
 import { difference } from './testing/difference.js';
 
@@ -116,6 +125,62 @@ describe.skipIf(!cudaAvailable())('on a CUDA device', () => {
           expect(compare(dtype, [x, pixels], (a, w) => weighPixels(a, w))).toBeLessThan(TOLERANCE[dtype]!);
           expect(difference(imageMean(x.to({ device: 'cuda' })), imageMean(x))).toBeLessThan(TOLERANCE[dtype]!);
         });
+  });
+
+  it.each(['nearest', 'bilinear', 'aligned'] as const)('resizes and joins images as the CPU does: %s', (mode) => {
+    tidy(() => {
+      manualSeed(5);
+      const images = [make([2, 16, 5, 7], 'float32'), make([2, 8, 10, 14], 'float32')];
+      const resize = (...all: Tensor[]): Tensor => concatenateResized(all, { size: [10, 14], mode });
+      expect(compare('float32', images, resize)).toBeLessThan(1e-5);
+    });
+  });
+
+  it('reads tensors that begin anywhere in memory', () => {
+    tidy(() => {
+      const values = randn([2 * 8 * 4 * 4 + 1]);
+      const view = (all: Tensor): Tensor => aten.as_strided(all, [2, 8, 4, 4], [128, 1, 32, 8], 1);
+      expect(difference(imageMean(view(values.to({ device: 'cuda' }))), imageMean(view(values)))).toBeLessThan(1e-5);
+    });
+  });
+
+  it('keeps what each recorded shape leaves beside its result apart', () => {
+    tidy(() => {
+      const weight = keep(ones([2], { device: 'cuda' }));
+      weight.requiresGrad = true;
+      using graphed = new Graphed(
+        'cuda',
+        (x) => {
+          const loss = x.mul(weight).sum();
+          loss.backward();
+          return loss;
+        },
+        {
+          beforeRecording: () => {
+            weight.grad = null;
+          },
+          afterRecording: () => {
+            const own = keep(weight.grad!);
+            return {
+              restore: () => {
+                weight.grad = own;
+              },
+              [Symbol.dispose]: () => {
+                own.dispose();
+              },
+            };
+          },
+        },
+      );
+      for (let step = 0; step < 10; step++) {
+        weight.grad = null;
+        const rows = 1 + (step % 2);
+        graphed.run(full([rows, 2], step, { device: 'cuda' }));
+        expect(weight.grad!.toArray()).toEqual([rows * step, rows * step]);
+      }
+      weight.grad = null;
+      weight.dispose();
+    });
   });
 
   it('replays what it recorded with new inputs, parameters changed in place and batch statistics', () => {

@@ -39,10 +39,17 @@ export class CudaGraph implements Disposable {
   }
 }
 
+/** What a recorded function leaves beside its result, in memory of the recording's own. */
+export interface LeftBeside extends Disposable {
+  /** Puts it in its place again, after a replay. */
+  restore(): void;
+}
+
 interface Recording {
   readonly graph: CudaGraph;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
+  readonly left: LeftBeside | undefined;
 }
 
 /** How often a shape is computed before it is recorded: libraries choose their algorithms meanwhile. */
@@ -61,16 +68,12 @@ export class Graphed implements Disposable {
 
   /**
    * @param options.beforeRecording makes what `compute` changes as it was before the first call, without memory of the default pool
-   * @param options.afterReplay puts what `compute` left beside its result in its place again
+   * @param options.afterRecording takes what `compute` left beside its result
    */
   constructor(
     private readonly device: string,
     private readonly compute: (...inputs: Tensor[]) => Tensor,
-    private readonly options: {
-      beforeRecording?: () => void;
-      afterRecording?: () => void;
-      afterReplay?: () => void;
-    } = {},
+    private readonly options: { beforeRecording?: () => void; afterRecording?: () => LeftBeside } = {},
   ) {}
 
   /** The function's value, a tensor that the next call may write over. */
@@ -85,23 +88,28 @@ export class Graphed implements Disposable {
     if (!recording) this.recordings.set(key, (recording = this.record(inputs)));
     for (const [i, input] of inputs.entries()) recording.inputs[i]!.copy_(input);
     recording.graph.replay();
-    this.options.afterReplay?.();
+    recording.left?.restore();
     return recording.output;
   }
 
   private record(inputs: readonly Tensor[]): Recording {
     const own = inputs.map((input) => keep(input.detach().clone()));
-    this.options.beforeRecording?.();
     let output: Tensor | undefined;
-    const graph = CudaGraph.record(this.device, () => {
-      output = keep(tidy(() => this.compute(...own)).detach());
-    });
-    this.options.afterRecording?.();
-    return { graph, inputs: own, output: output! };
+    try {
+      this.options.beforeRecording?.();
+      const graph = CudaGraph.record(this.device, () => {
+        output = keep(tidy(() => this.compute(...own)).detach());
+      });
+      return { graph, inputs: own, output: output!, left: this.options.afterRecording?.() };
+    } catch (error) {
+      for (const tensor of [...own, output]) tensor?.dispose();
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {
-    for (const { graph, inputs, output } of this.recordings.values()) {
+    for (const { graph, inputs, output, left } of this.recordings.values()) {
+      left?.[Symbol.dispose]();
       for (const tensor of [...inputs, output]) tensor.dispose();
       graph[Symbol.dispose]();
     }

@@ -1,5 +1,5 @@
 export { autocast, enableGrad, grad, noGrad } from './autograd.js';
-export { CudaGraph, Graphed, peakMemory, synchronize } from './cuda.js';
+export { CudaGraph, Graphed, peakMemory, synchronize, type LeftBeside } from './cuda.js';
 export { gradCheck } from './grad-check.js';
 export { aten, observe, operator, schemas, type Observer, type Operator } from './operators.js';
 export { profile, type ProfileRow } from './profile.js';

@@ -1,4 +1,4 @@
-import { Graphed, keep, type Tensor } from '@aaunet/torch';
+import { Graphed, keep, type LeftBeside, type Tensor } from '@aaunet/torch';
 
 /**
  * Forward, loss and backward of a batch. On a CUDA device they are recorded as a graph after some batches; its replay puts new gradients
@@ -6,7 +6,6 @@ import { Graphed, keep, type Tensor } from '@aaunet/torch';
  */
 export class GradientPass implements Disposable {
   private readonly graphed: Graphed;
-  private gradients: (Tensor | null)[] = [];
 
   /** @param compute runs backward and returns the loss */
   constructor(parameters: readonly Tensor[], device: string, compute: (input: Tensor, target: Tensor) => Tensor) {
@@ -14,13 +13,7 @@ export class GradientPass implements Disposable {
       beforeRecording: () => {
         for (const parameter of parameters) parameter.grad = null;
       },
-      afterRecording: () => {
-        for (const gradient of this.gradients) gradient?.dispose();
-        this.gradients = parameters.map(({ grad }) => grad && keep(grad));
-      },
-      afterReplay: () => {
-        for (const [i, parameter] of parameters.entries()) parameter.grad = this.gradients[i]!;
-      },
+      afterRecording: () => new Gradients(parameters),
     });
   }
 
@@ -30,7 +23,23 @@ export class GradientPass implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const gradient of this.gradients) gradient?.dispose();
     this.graphed[Symbol.dispose]();
+  }
+}
+
+/** The parameters' gradients as they are now. */
+class Gradients implements LeftBeside {
+  private readonly own: readonly (Tensor | null)[];
+
+  constructor(private readonly parameters: readonly Tensor[]) {
+    this.own = parameters.map(({ grad }) => grad && keep(grad));
+  }
+
+  restore(): void {
+    for (const [i, parameter] of this.parameters.entries()) parameter.grad = this.own[i]!;
+  }
+
+  [Symbol.dispose](): void {
+    for (const gradient of this.own) gradient?.dispose();
   }
 }

@@ -13,27 +13,49 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 
 namespace aaunet {
 
 namespace {
 
-/// At the end of the process they are left alone: CUDA may be gone before them.
-std::map<int64_t, std::unique_ptr<at::cuda::CUDAGraph>>& graphs() {
-  static auto* const all = new std::map<int64_t, std::unique_ptr<at::cuda::CUDAGraph>>();
-  return *all;
-}
+/// Those of all threads. At the end of the process they are left alone: CUDA may be gone before them.
+struct Graphs {
+  std::mutex mutex;
+  std::map<int64_t, std::shared_ptr<at::cuda::CUDAGraph>> all;
+  int64_t next = 0;
+
+  static Graphs& instance() {
+    static auto* const graphs = new Graphs();
+    return *graphs;
+  }
+
+  int64_t add(std::shared_ptr<at::cuda::CUDAGraph> graph) {
+    const std::lock_guard lock(mutex);
+    all[next] = std::move(graph);
+    return next++;
+  }
+
+  std::shared_ptr<at::cuda::CUDAGraph> find(int64_t id) {
+    const std::lock_guard lock(mutex);
+    return all.at(id);
+  }
+
+  void drop(int64_t id) {
+    const std::lock_guard lock(mutex);
+    all.erase(id);
+  }
+};
 
 /// captureGraph(device, body): the number of the graph of what `body` launches, which is recorded, not run.
 Napi::Value captureGraph(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const c10::Device where = device(info[0], "device");
   const Napi::Function body = info[1].As<Napi::Function>();
-  static int64_t next = 0;
   return guarded(env, [&] { return "recording a CUDA graph on " + where.str(); }, [&]() -> Napi::Value {
     TORCH_CHECK(where.is_cuda(), "device: expected 'cuda' or 'cuda:N'");
     const c10::cuda::CUDAGuard onDevice(where);
-    auto graph = std::make_unique<at::cuda::CUDAGraph>();
+    auto graph = std::make_shared<at::cuda::CUDAGraph>();
     const auto before = c10::cuda::getCurrentCUDAStream();
     const auto stream = c10::cuda::getStreamFromPool(true);
     before.synchronize();
@@ -52,18 +74,16 @@ Napi::Value captureGraph(const Napi::CallbackInfo& info) {
       }
       graph->capture_end();
     }
-    const int64_t id = next++;
-    graphs()[id] = std::move(graph);
-    return Napi::Number::New(env, static_cast<double>(id));
+    return Napi::Number::New(env, static_cast<double>(Graphs::instance().add(std::move(graph))));
   });
 }
 
 void replayGraph(const Napi::CallbackInfo& info) {
   const int64_t id = integer(info[0], "graph");
-  guarded(info.Env(), [] { return std::string("replaying a CUDA graph"); }, [&] { graphs().at(id)->replay(); });
+  guarded(info.Env(), [] { return std::string("replaying a CUDA graph"); }, [&] { Graphs::instance().find(id)->replay(); });
 }
 
-void dropGraph(const Napi::CallbackInfo& info) { graphs().erase(integer(info[0], "graph")); }
+void dropGraph(const Napi::CallbackInfo& info) { Graphs::instance().drop(integer(info[0], "graph")); }
 
 /// synchronize(device): returns when all that was launched is done.
 void synchronize(const Napi::CallbackInfo& info) {

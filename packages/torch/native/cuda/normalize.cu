@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(THREADS) normalizeKernel(const T* x, const T* 
 template <typename T>
 __device__ inline auto gradientAt(const T& dy, const T& y, bool relu) {
   const auto gradient = widen(dy);
-  return relu && !(widen(y) > 0) ? decltype(gradient)(0) : gradient;
+  return relu && widen(y) <= 0 ? decltype(gradient)(0) : gradient;
 }
 
 /// Sums of dy and dy (x - mean).

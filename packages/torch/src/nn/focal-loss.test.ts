@@ -162,6 +162,20 @@ describe('aaunet::focal_loss', () => {
     });
   });
 
+  it('has a gradient for the weights of the types, too, where they want one', () => {
+    manualSeed(6);
+    tidy(() => {
+      const [logits, target] = [randn([1, 3, 4, 5]), labelsOf(3, [1, 4, 5])];
+      const gradient = (image: Tensor): number[] => {
+        const weights = tensor([1, 2, 3]);
+        weights.requiresGrad = true;
+        const loss = focalLoss(image, target, { weights, candidates: plain(3), gamma: 2 });
+        return grad([loss], [weights])[0]!.toArray();
+      };
+      expect(gradient(clast(logits))).toEqual(gradient(logits));
+    });
+  });
+
   it('gives the same bits on one thread and on several', () => {
     manualSeed(5);
     tidy(() => {

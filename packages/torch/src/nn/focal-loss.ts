@@ -28,7 +28,7 @@ export interface FocalLossOptions {
  */
 export function focalLoss(logits: Tensor, target: Tensor, { weights, candidates, gamma }: FocalLossOptions): Tensor {
   const classes = logits.size(1);
-  if (hasKernel(logits) && logits.device === 'cpu' && classes <= MAX_CLASSES) {
+  if (hasKernel(logits) && logits.device === 'cpu' && classes <= MAX_CLASSES && !weights.requiresGrad) {
     const sets = candidates.map((of) => of.reduce((bits, id) => bits + 2 ** id, 0));
     return operator('aaunet::focal_loss')(logits, target, weights, sets, gamma) as Tensor;
   }

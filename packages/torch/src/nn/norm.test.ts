@@ -9,6 +9,8 @@ import { ones, rand, randn, zeros } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
 import { onOneAndTwoThreads } from '../testing/on-threads.js';
+import { Conv2d } from './conv.js';
+import type { Layer } from './module.js';
 import { BatchNorm2d, GroupNorm } from './norm.js';
 
 const batchNorm = operator('aaunet::batch_norm');
@@ -245,5 +247,36 @@ describe('BatchNorm2d and GroupNorm', () => {
       });
     });
     expect(memoryStats().tensors).toBe(tensors);
+  });
+
+  it('leave values that JavaScript wrote into their output for the gradient of what reads it', () => {
+    tidy(() => {
+      using norm = new BatchNorm2d(8);
+      using next = new Conv2d(8, 1, 1, { bias: false });
+      const output = norm.forwardReLU(clast(randn([4, 8, 1, 1])));
+      output.data('float32').fill(2);
+      const [gradient] = grad([next.forward(output).sum()], [next.weight]);
+      expect(gradient!.toArray()).toEqual(Array(8).fill(8));
+    });
+  });
+
+  it('take in one memory format what they take in another: parameters, residuals and batches that the kernel does not', () => {
+    manualSeed(8);
+    tidy(() => {
+      const [x, residual] = [randn([2, 8, 6, 6]), randn([2, 8, 6, 6])];
+      for (const make of [() => new BatchNorm2d(8), () => new GroupNorm(2, 8)]) {
+        using half = make();
+        half.to({ dtype: 'bfloat16' });
+        using wide = make();
+        const compare = (layer: Layer, image: Tensor, added: Tensor | null): void => {
+          const [found, expected] = [clast(image), image].map((one) => layer.eval().forwardReLU(one, added));
+          expect(difference(found!, expected!)).toBeLessThan(1e-2);
+        };
+        compare(half, x.to('bfloat16'), null);
+        compare(wide, x.to('bfloat16'), residual);
+        compare(wide, x, randn([1, 8, 1, 1]));
+        expect(wide.eval().forward(clast(zeros([0, 8, 6, 6]))).shape).toEqual([0, 8, 6, 6]);
+      }
+    });
   });
 });

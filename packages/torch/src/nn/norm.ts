@@ -3,7 +3,7 @@ import { aten, operator } from '../operators.js';
 import { tidy } from '../scope.js';
 import { full, ones, zeros } from '../create.js';
 import type { Tensor } from '../tensor.js';
-import { hasKernel } from './has-kernel.js';
+import { hasNormalization } from './has-kernel.js';
 import { buffer, Layer, parameter } from './module.js';
 
 /**
@@ -54,7 +54,7 @@ export class BatchNorm2d extends Layer {
     }
     const { weight, bias, running_mean, running_var, training, momentum, eps, synchronized } = this;
     const isCombined = synchronized && training;
-    if (hasKernel(input) && !(isCombined && input.device !== 'cpu'))
+    if (hasNormalization(input, weight, residual) && !(isCombined && input.device !== 'cpu'))
       return operator('aaunet::batch_norm')(
         ...[input, weight, bias, running_mean, running_var, residual, training, momentum, eps, relu, synchronized],
       ) as Tensor;
@@ -114,7 +114,7 @@ export class GroupNorm extends Layer {
 
   private normalize(input: Tensor, residual: Tensor | null, relu: boolean): Tensor {
     const { groups, weight, bias, eps } = this;
-    if (hasKernel(input))
+    if (hasNormalization(input, weight, residual))
       return operator('aaunet::group_norm')(input, groups, weight, bias, residual, eps, relu) as Tensor;
     return tidy(() => {
       const output = aten.group_norm(input, groups, weight, bias, eps, true);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { grad } from '../autograd.js';
-import { cat, randn } from '../create.js';
+import { cat, randn, zeros } from '../create.js';
 import { gradCheck } from '../grad-check.js';
 import { aten, operator } from '../operators.js';
 import { manualSeed } from '../runtime.js';
@@ -9,7 +9,7 @@ import { tidy } from '../scope.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
 import { onOneAndTwoThreads } from '../testing/on-threads.js';
-import { concatenateResized, type ResizeMode } from './resample.js';
+import { concatenateResized, Upsample, type ResizeMode } from './resample.js';
 
 const clast = (tensor: Tensor): Tensor => tensor.contiguous('channels_last');
 const kernel = operator('aaunet::concatenate_resized');
@@ -129,6 +129,32 @@ describe.each(MODES)('aaunet::concatenate_resized, %s', (mode) => {
       const [one, two] = onOneAndTwoThreads(run);
       expect(two).toEqual(one);
     });
+  });
+});
+
+it('takes the pixels that LibTorch takes where sizes have no common factor', () => {
+  tidy(() => {
+    for (const [from, to] of [
+      [2, 82],
+      [19, 46],
+      [26, 19],
+      [28, 46],
+    ] as const) {
+      const x = randn([1, 2, from, 3]);
+      const found = kernel([clast(x)], [to, 5], 'nearest') as Tensor;
+      expect(difference(found, aten.upsample_nearest2d(x, [to, 5]))).toBe(0);
+    }
+  });
+});
+
+it('leaves what it has no kernel for to LibTorch: whole numbers, and batches without images', () => {
+  tidy(() => {
+    const x = randn([1, 2, 3, 3]).mul(20).add(90).to('uint8');
+    const [found, expected] = [clast(x), x].map((one) => new Upsample({ scaleFactor: 2 }).forward(one));
+    expect(found!.toArray()).toEqual(expected!.toArray());
+    expect(new Upsample({ scaleFactor: 2, mode: 'nearest' }).forward(clast(zeros([0, 2, 3, 3]))).shape).toEqual([
+      0, 2, 6, 6,
+    ]);
   });
 });
 
