@@ -20,6 +20,14 @@ namespace aaunet {
 
 namespace {
 
+/// Whether settings are what shapes can be computed from; LibTorch says in words what is wrong with others.
+bool areSound(at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation) {
+  const auto areFrom = [](int64_t least, at::IntArrayRef values) {
+    return (values.size() == 1 || values.size() == 2) && std::all_of(values.begin(), values.end(), [&](int64_t value) { return value >= least; });
+  };
+  return areFrom(1, stride) && areFrom(0, padding) && areFrom(1, dilation);
+}
+
 /// Both values of a setting that may be given as one.
 std::pair<int64_t, int64_t> pairOf(at::IntArrayRef values) { return {values[0], values[values.size() - 1]}; }
 
@@ -192,7 +200,7 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
     return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
   };
   const bool hasBias = bias.has_value() && bias->defined();
-  if (!isOurs(x, weight, transposed) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return byLibTorch();
+  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return byLibTorch();
   if (hasBias && (bias->scalar_type() != at::kFloat || !bias->is_contiguous() || bias->numel() != weight.size(0))) return byLibTorch();
   const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   if (s.outHeight < 1 || s.outWidth < 1 || !isWinograd(s)) return byLibTorch();
@@ -205,7 +213,7 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
   const auto byLibTorch = [&](const at::Tensor& gradient, std::array<bool, 3> wanted) {
     return at::native::convolution_backward(gradient, x, weight, biasSizes, stride, padding, dilation, transposed, outputPadding, groups, wanted);
   };
-  if (!isOurs(x, weight, transposed) || !isPlain(dy)) return byLibTorch(dy, mask);
+  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || !isPlain(dy)) return byLibTorch(dy, mask);
   const at::Tensor gradient = channelsLast(dy);
   const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   const bool turns = mask[0] && isWinograd(s) && isWinograd(turned(s));
@@ -234,6 +242,8 @@ std::optional<at::Tensor> winogradWeights(const at::Tensor& weight, at::IntArray
                                           at::IntArrayRef dilation, int64_t groups) {
   TORCH_CHECK(isPlain(weight) && inputSize.size() == 4 && groups > 0 && inputSize[1] == weight.size(1) * groups && weight.size(0) % groups == 0,
               "weight: expected float32 out x in / groups x H x W for an input of ", inputSize, ", found ", weight.sizes());
+  TORCH_CHECK(areSound(stride, padding, dilation), "expected stride and dilation from 1 and padding from 0 on, found ", stride, ", ", dilation,
+              " and ", padding);
   const ConvolutionShape s = shapeOf(inputSize, weight.sizes(), stride, padding, dilation, groups);
   if (!hasConvolutionKernels() || !isWinograd(s)) return std::nullopt;
   return transformedWeights(s, weightsOf(weight), weight.options().memory_format(std::nullopt));
@@ -243,8 +253,9 @@ std::optional<at::Tensor> winogradWeights(const at::Tensor& weight, at::IntArray
 at::Tensor winogradConvolution(const at::Tensor& input, const at::Tensor& weights, int64_t outChannels, at::IntArrayRef padding, int64_t groups,
                                const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& residual, bool relu) {
   TORCH_CHECK(hasConvolutionKernels() && isPlain(input), "input: expected float32 N x C x H x W on a processor with AVX2, found ", input.scalar_type(), " ", input.sizes());
-  TORCH_CHECK(groups > 0 && outChannels > 0 && input.size(1) % groups == 0 && outChannels % groups == 0 && padding.size() == 2,
+  TORCH_CHECK(groups > 0 && outChannels > 0 && input.size(1) % groups == 0 && outChannels % groups == 0,
               "groups: expected a divisor of ", input.size(1), " and ", outChannels, " channels, found ", groups);
+  TORCH_CHECK(areSound({1}, padding, {1}), "padding: expected numbers from 0 on, found ", padding);
   const ConvolutionShape s = shapeOf(input.sizes(), {outChannels, input.size(1) / groups, 3, 3}, {1, 1}, padding, {1, 1}, groups);
   const std::vector<int64_t> sizes{s.images, outChannels, s.outHeight, s.outWidth};
   TORCH_CHECK(s.inOfGroup() % (PANEL / 2) == 0 && s.outOfGroup() % PANEL == 0 && s.outHeight > 0 && s.outWidth > 0, "expected groups of whole vectors of channels, found ",

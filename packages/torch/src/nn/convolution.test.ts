@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { grad } from '../autograd.js';
-import { aten } from '../operators.js';
+import { aten, operator } from '../operators.js';
 import { manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { randn } from '../create.js';
@@ -84,6 +84,24 @@ describe('a channels-last convolution in float32', () => {
       const gradient = (input: Tensor): Tensor =>
         grad([aten.conv2d(input, weight, null, 1, 1).pow(2).sum()], [weight])[0]!;
       expect(difference(gradient(x.contiguous('channels_last')), gradient(x).to('float64'))).toBeLessThan(2e-6);
+    });
+  });
+
+  it('refuses settings that are none in a sentence, as in another memory format', () => {
+    tidy(() => {
+      const plain = randn([1, 32, 16, 16]);
+      const weight = randn([32, 32, 3, 3]);
+      for (const x of [plain, plain.contiguous('channels_last')])
+        for (const [stride, padding, dilation] of [
+          [0, 1, 1],
+          [[], 1, 1],
+          [1, -1, 1],
+          [1, 1, 0],
+          [[1, 7, 1], 1, 1],
+        ] as const)
+          expect(() => aten.conv2d(x, weight, null, stride, padding, dilation)).toThrow(/aten::conv2d/);
+      const transform = operator('aaunet::winograd_weights');
+      expect(() => transform(weight, [1, 32, 16, 16], [0, 0], [1, 1], [1, 1], 1)).toThrow(/expected stride/);
     });
   });
 
