@@ -125,10 +125,19 @@ Napi::Value storeGet(const Napi::CallbackInfo& info) {
   });
 }
 
+/// Backends take a tensor's memory as it lies, whatever its strides.
+void checkDense(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.is_non_overlapping_and_dense(), "expected a tensor that fills its memory, found strides ", tensor.strides(), " of shape ",
+              tensor.sizes(), "; use contiguous()");
+}
+
 /// allReduce(tensor): its sum over all processes, in place.
 void allReduce(const Napi::CallbackInfo& info) {
   std::vector<at::Tensor> tensors{TensorHandle::unwrap(info[0], "tensor")};
-  guarded(info.Env(), [] { return std::string("allReduce"); }, [&] { joined().processes->allreduce(tensors)->wait(); });
+  guarded(info.Env(), [] { return std::string("allReduce"); }, [&] {
+    checkDense(tensors[0]);
+    joined().processes->allreduce(tensors)->wait();
+  });
 }
 
 /// broadcast(tensor, root): the values of one process, in place.
@@ -137,7 +146,10 @@ void broadcast(const Napi::CallbackInfo& info) {
   c10d::BroadcastOptions options;
   options.rootRank = integer(info[1], "root");
   guarded(info.Env(), [] { return std::string("broadcast"); },
-          [&] { joined().processes->broadcast(tensors, options)->wait(); });
+          [&] {
+            checkDense(tensors[0]);
+            joined().processes->broadcast(tensors, options)->wait();
+          });
 }
 
 void barrier(const Napi::CallbackInfo& info) {

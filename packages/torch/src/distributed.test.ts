@@ -75,13 +75,21 @@ const run = (normalised, format, passes) => {
   }
   return [...net.stateDict().values(), ...net.parameters().map((each) => each.grad)].map((each) => each.detach().to('float64').toArray()).flat();
 };
-const out = { kernel: run(true, 'channels_last', 1), composite: run(true, 'contiguous_format', 1), plain: run(false, 'contiguous_format', 1), accumulated: run(false, 'contiguous_format', 2) };
+const refused = (() => {
+  try {
+    tidy(() => group?.allReduce(fromTypedArray(values, [12, 16]).narrow(1, 0, 1)));
+  } catch (error) {
+    return error.message;
+  }
+})();
+const out = { refused, kernel: run(true, 'channels_last', 1), composite: run(true, 'contiguous_format', 1), plain: run(false, 'contiguous_format', 1), accumulated: run(false, 'contiguous_format', 2) };
 console.log(JSON.stringify(out));
 group?.barrier();
 group?.[Symbol.dispose]();
 `;
 
 interface Printed {
+  refused?: string;
   kernel: number[];
   composite: number[];
   plain: number[];
@@ -136,6 +144,10 @@ describe('two processes with uneven parts of a batch', { timeout: 120_000 }, () 
   it('normalise by the statistics of the whole batch, with the kernel and without', () => {
     expectClose(two[0]!.kernel, one.kernel);
     expectClose(two[0]!.composite, one.kernel);
+  });
+
+  it('refuse to sum what does not fill its memory, of which a backend would take the wrong part', () => {
+    for (const { refused } of two) expect(refused).toMatch(/expected a tensor that fills its memory/);
   });
 
   it('average once after several passes', () => {
