@@ -84,8 +84,13 @@ export function flagsFor(torch, compiler, cuda) {
       ...(torch.cuda ? ['-ltorch_cuda', '-lc10_cuda', '-ltorch'] : []),
       ...(cuda ? [cuda.runtime] : []),
       ...(openmp.length === 0 ? [] : runtime === undefined ? openmp : [path.join(lib, runtime)]),
-      // -Xlinker, unlike -Wl, takes folders with commas.
-      ...['-Xlinker', '-rpath', '-Xlinker', lib],
+      // -Xlinker, unlike -Wl, takes folders with commas. CUDA's runtime lies in a wheel of its own, where the loader does not look.
+      ...[lib, ...(cuda ? [path.dirname(cuda.runtime)] : [])].flatMap((folder) => [
+        '-Xlinker',
+        '-rpath',
+        '-Xlinker',
+        folder,
+      ]),
     ],
   };
 }
@@ -127,10 +132,17 @@ export function planBuild(native, torch, compiler, cuda) {
   // Kernels see no header of LibTorch's: their objects serve all its versions.
   const ofKernels = headers.filter((name) => name.startsWith('cuda/'));
   const commonToKernels =
-    cuda && keyOf([cuda.version, ...ofKernels.flatMap((name) => [name, fs.readFileSync(path.join(native, name))])]);
+    cuda &&
+    keyOf([
+      cuda.version,
+      compiler.version,
+      ...ofKernels.flatMap((name) => [name, fs.readFileSync(path.join(native, name))]),
+    ]);
   const units = sources.filter(isBuilt).map((name) => {
     const isKernel = name.endsWith('.cu');
-    const command = isKernel ? [cuda.command, ...NVCC_FLAGS] : [compiler.command, ...compiler.args, ...flags.compile];
+    const command = isKernel
+      ? [cuda.command, ...NVCC_FLAGS, '-ccbin', compiler.command]
+      : [compiler.command, ...compiler.args, ...flags.compile];
     const own = isKernel ? NVCC_FLAGS : flagsOfSource(name);
     const key = keyOf([isKernel ? commonToKernels : common, name, ...own, fs.readFileSync(path.join(native, name))]);
     const arguments_ = isKernel ? command : [...command, ...own];

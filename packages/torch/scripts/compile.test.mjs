@@ -72,6 +72,59 @@ describe('the key of an object file', () => {
   });
 });
 
+describe('a build with kernels for CUDA devices', () => {
+  const cuda = { command: 'nvcc', version: 'nvcc 13', runtime: '/wheels/nvidia/cu13/lib/libcudart.so.13' };
+  const compiler = { command: 'g++-12', args: [], version: 'g++ 12', clang: false };
+
+  it('finds the runtime library where it was linked from, and compiles with the compiler that was chosen', () => {
+    write('torch/lib/libgomp.so.1', 'x');
+    write('native/cuda/a.cu', 'a');
+    const torch = { libtorch: path.join(folder, 'torch'), version: '2.13.0', cuda: true };
+    const { units, flags } = planBuild(path.join(folder, 'native'), torch, compiler, cuda);
+    expect(flags.link.join(' ')).toContain('-rpath -Xlinker /wheels/nvidia/cu13/lib');
+    expect(units[0].command.join(' ')).toMatch(/^nvcc .*-ccbin g\+\+-12$/);
+  });
+
+  it('goes on without them where they do not compile', async () => {
+    const tool = (name, text) => {
+      write(name, `#!/bin/sh\n${text}\n`);
+      fs.chmodSync(path.join(folder, name), 0o755);
+      return path.join(folder, name);
+    };
+    // Stands for the linker's output, which is loaded to try it.
+    const loadable = new URL('../build/aaunet_torch.node', import.meta.url).pathname;
+    const made = `echo fake 1.0\nwhile [ $# -gt 0 ]; do [ "$1" = -o ] && cp '${loadable}' "$2"; shift; done`;
+    tool(
+      'cuda/bin/nvcc',
+      'echo "release 13.0, V13.0.1"\ncase "$*" in *--version*) exit 0;; esac\necho "error: no" >&2\nexit 1',
+    );
+    for (const name of [
+      'libtorch.so',
+      'libtorch_cpu.so',
+      'libc10.so',
+      'libtorch_cuda.so',
+      'libc10_cuda.so',
+      'libcudart.so.13',
+      'libgomp.so.1',
+    ])
+      write(`site/torch/lib/${name}`, 'x');
+    for (const name of ['ATen/ATen.h', 'c10/core/ScalarType.h']) write(`site/torch/include/${name}`, 'x');
+    const version = { MAJOR: 2, MINOR: 13, PATCH: 0 };
+    const defines = Object.entries(version).map(([part, value]) => `#define TORCH_VERSION_${part} ${value}\n`);
+    write('site/torch/include/torch/headeronly/version.h', defines.join(''));
+    write('native/a.cpp', 'int a;');
+    write('native/cuda/a.cu', 'a');
+    const env = {
+      ...process.env,
+      CXX: tool('cxx', made),
+      CUDA_HOME: path.join(folder, 'cuda'),
+      LIBTORCH: path.join(folder, 'site/torch'),
+    };
+    expect(await installAddon({ packageFolder: folder, env, again: 'run "again"' })).toBe(true);
+    expect(fs.readdirSync(path.join(folder, 'build/obj')).filter((name) => name.includes('-cu-'))).toEqual([]);
+  });
+});
+
 describe('flags of a source', () => {
   it('build for one instruction set only what says so in its name, on the processor that has it', () => {
     expect(flagsOfSource('tensor.cpp', 'x64')).toEqual([]);

@@ -58,7 +58,7 @@ export async function installAddon({ packageFolder, env = process.env, force = f
   const kind = `LibTorch ${torch.version} ${torch.cuda ? '(CUDA)' : '(CPU)'}`;
 
   const cuda = torch.cuda ? await cudaBuild(torch, env) : undefined;
-  const plan = planBuild(native, torch, builder, cuda);
+  let plan = planBuild(native, torch, builder, cuda);
   if (plan.units.length === 0)
     return giveUp(`${native} holds no C++ sources: the package is incomplete, install it again.`);
   if (!force && previous?.key === plan.key && fs.existsSync(addon)) {
@@ -70,10 +70,19 @@ export async function installAddon({ packageFolder, env = process.env, force = f
   if (compiler.clang)
     say('clang cannot use the OpenMP of LibTorch: own kernels will run on one thread (g++ avoids this)');
   const begin = Date.now();
+  const complain = ({ detail }) => {
+    if (detail) process.stderr.write(`${detail.slice(0, 6000)}\n`);
+  };
   try {
-    await buildAddon(plan, { native, build, compiler, env, force });
+    await buildAddon(plan, { native, build, compiler, env, force }).catch(async (error) => {
+      if (cuda === undefined) throw error;
+      complain(error);
+      say(`without own CUDA kernels, which could not be built (${error.message}): the device will use LibTorch's`);
+      plan = planBuild(native, torch, builder);
+      await buildAddon(plan, { native, build, compiler, env, force });
+    });
   } catch (error) {
-    if (error.detail) process.stderr.write(`${error.detail.slice(0, 6000)}\n`);
+    complain(error);
     return giveUp(
       `The native part of @aaunet/torch could not be built: ${error.message}; a compiler with C++20 is needed ` +
         `(g++ 11 or clang++ 14 or later, this is ${compiler.version}); choose one with CXX and ${again}.`,
