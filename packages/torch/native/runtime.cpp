@@ -12,6 +12,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace aaunet {
@@ -32,6 +33,8 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info) {
       TORCH_CHECK(!__builtin_mul_overflow(expected, static_cast<uint64_t>(size), &expected), "the shape is too large");
     }
     TORCH_CHECK(expected == bytes.ByteLength(), "this shape takes ", expected, " bytes, the data has ", bytes.ByteLength());
+    const auto isBool = [](uint8_t byte) { return byte <= 1; };
+    TORCH_CHECK(type != at::kBool || std::all_of(bytes.Data(), bytes.Data() + bytes.ByteLength(), isBool), "a bool is 0 or 1, the data has other bytes");
     at::Tensor tensor = at::empty(sizes, at::TensorOptions(type));
     if (expected > 0) std::memcpy(tensor.data_ptr(), bytes.Data(), expected);
     return TensorHandle::wrap(env, std::move(tensor));

@@ -3,6 +3,7 @@
 #include "convert.h"
 #include "errors.h"
 
+#include <ATen/ops/empty_strided.h>
 #include <c10/core/MemoryFormat.h>
 
 #include <memory>
@@ -27,6 +28,7 @@ Napi::Function TensorHandle::define(Napi::Env env) {
                       InstanceAccessor<&TensorHandle::requiresGrad, &TensorHandle::setRequiresGrad>("requiresGrad"),
                       InstanceAccessor<&TensorHandle::grad, &TensorHandle::setGrad>("grad"),
                       InstanceMethod<&TensorHandle::isContiguous>("isContiguous"),
+                      InstanceMethod<&TensorHandle::sharesMemory>("sharesMemory"),
                       InstanceMethod<&TensorHandle::item>("item"),
                       InstanceMethod<&TensorHandle::buffer>("buffer"),
                       InstanceMethod<&TensorHandle::dispose>("dispose")});
@@ -159,6 +161,13 @@ Napi::Value TensorHandle::grad(const Napi::CallbackInfo& info) {
   return gradient.defined() ? wrap(info.Env(), gradient) : info.Env().Null();
 }
 
+/// Whether two tensors of one shape have their values in the same order in memory.
+static bool lieAlike(const at::Tensor& one, const at::Tensor& other) {
+  for (int64_t axis = 0; axis < one.dim(); axis++)
+    if (one.size(axis) != 1 && one.stride(axis) != other.stride(axis)) return false;
+  return true;
+}
+
 void TensorHandle::setGrad(const Napi::CallbackInfo& info, const Napi::Value& value) {
   const at::Tensor& self = tensor(info.Env());
   if (value.IsNull() || value.IsUndefined()) {
@@ -169,7 +178,8 @@ void TensorHandle::setGrad(const Napi::CallbackInfo& info, const Napi::Value& va
   guarded(info.Env(), [&] { return "grad of " + describe(self); }, [&] {
     TORCH_CHECK(gradient.sizes() == self.sizes() && gradient.scalar_type() == self.scalar_type() && gradient.device() == self.device(),
                 "a gradient has its tensor's shape, type and device, got ", describe(gradient));
-    self.mutable_grad() = gradient;
+    // Optimisers walk through the memory of both side by side.
+    self.mutable_grad() = lieAlike(gradient, self) ? gradient : at::empty_strided(self.sizes(), self.strides(), self.options()).copy_(gradient);
   });
 }
 
@@ -178,6 +188,14 @@ Napi::Value TensorHandle::isContiguous(const Napi::CallbackInfo& info) {
   const at::Tensor& self = tensor(info.Env());
   return guarded(info.Env(), [&] { return "isContiguous of " + describe(self); },
                  [&] { return Napi::Boolean::New(info.Env(), self.is_contiguous(format)); });
+}
+
+Napi::Value TensorHandle::sharesMemory(const Napi::CallbackInfo& info) {
+  const at::Tensor& self = tensor(info.Env());
+  const at::Tensor& other = unwrap(info[0], "other");
+  return guarded(info.Env(), [&] { return "sharesMemory of " + describe(self); }, [&] {
+    return Napi::Boolean::New(info.Env(), self.has_storage() && other.has_storage() && self.is_alias_of(other));
+  });
 }
 
 Napi::Value TensorHandle::item(const Napi::CallbackInfo& info) {

@@ -39,6 +39,7 @@ class TensorHandle : public Napi::ObjectWrap<TensorHandle> {
   Napi::Value grad(const Napi::CallbackInfo& info);
   void setGrad(const Napi::CallbackInfo& info, const Napi::Value& value);
   Napi::Value isContiguous(const Napi::CallbackInfo& info);
+  Napi::Value sharesMemory(const Napi::CallbackInfo& info);
   Napi::Value item(const Napi::CallbackInfo& info);
   Napi::Value buffer(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);

@@ -111,6 +111,7 @@ export interface NativeTensor {
   requiresGrad: boolean;
   grad: Tensor | null;
   isContiguous(memoryFormat?: string): boolean;
+  sharesMemory(other: Tensor): boolean;
   item(): number | boolean;
   buffer(): ArrayBuffer;
   dispose(): void;

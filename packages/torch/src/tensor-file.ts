@@ -46,19 +46,20 @@ export function saveTensors(
     const dtype = FORMAT_NAMES[tensor.dtype as keyof typeof FORMAT_NAMES] as SafetensorsDtype | undefined;
     if (!dtype) throw new TypeError(`saveTensors: ${name} is ${tensor.dtype}, which safetensors cannot hold.`);
     const isInPlace = tensor.device === 'cpu' && tensor.isContiguous();
-    return { name, dtype, tensor, bytesToCopy: isInPlace ? 0 : tensor.numel * ITEM_SIZES[dtype] };
+    return { name, dtype, tensor, isInPlace, bytes: tensor.numel * ITEM_SIZES[dtype] };
   });
+  const largest = Math.max(0, ...described.map(({ isInPlace, bytes }) => (isInPlace ? 0 : bytes)));
   // An ArrayBuffer keeps its tensor's memory until it is collected: all copies share one.
-  using copy = empty([Math.max(0, ...described.map(({ bytesToCopy }) => bytesToCopy))], { dtype: 'uint8' });
+  using copy = empty([largest], { dtype: 'uint8' });
   const copied = new Uint8Array(copy.buffer());
-  const entries = described.map(({ name, dtype, tensor, bytesToCopy }): SafetensorsSource => {
+  const entries = described.map(({ name, dtype, tensor, isInPlace, bytes }): SafetensorsSource => {
     const data = (): Uint8Array =>
       tidy(() =>
         noGrad(() => {
-          if (bytesToCopy === 0) return new Uint8Array(tensor.detach().buffer());
-          const typed = aten.view.dtype(copy.narrow(0, 0, bytesToCopy), tensor.dtype);
+          if (isInPlace) return new Uint8Array(tensor.detach().buffer());
+          const typed = aten.view.dtype(copy.narrow(0, 0, bytes), tensor.dtype);
           typed.reshape(...tensor.shape).copy_(tensor);
-          return copied.subarray(0, bytesToCopy);
+          return copied.subarray(0, bytes);
         }),
       );
     return { name, dtype, shape: tensor.shape, data };

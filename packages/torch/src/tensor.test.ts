@@ -108,6 +108,13 @@ describe('data: the elements without a copy', () => {
   });
 });
 
+describe('bytes of bools', () => {
+  test('are 0 or 1, or refused', () => {
+    expect(fromBytes(Uint8Array.of(0, 1), [2], 'bool').toArray()).toEqual([0, 1]);
+    expect(() => fromBytes(Uint8Array.of(0, 2), [2], 'bool')).toThrow(/a bool is 0 or 1/);
+  });
+});
+
 describe('from typed arrays', () => {
   const arrays: [TypedArray, Dtype][] = [
     [Float32Array.of(9, 1.5, -2), 'float32'],

@@ -70,6 +70,20 @@ describe('trace', () => {
     });
   });
 
+  it('sees by the memory itself what shares it: an operator may return what it was given', () => {
+    tidy(() => {
+      const x = randn([4]);
+      const bodies: ((made: Tensor) => Tensor)[] = [
+        (made) => aten.dropout(made, 0.5, false),
+        (made) => aten.unbind.int(made.reshape(2, 2))[0]!,
+        (made) => aten.view_as(made, ones([2, 2])),
+      ];
+      for (const body of bodies)
+        expect(() => trace((input) => body(input.mul(2)).add_(1), [x])).toThrow(/memory others share/);
+      expect(() => { trace((input) => input.mul(2).add_(1), [x])[Symbol.dispose](); }).not.toThrow();
+    });
+  });
+
   it('keeps the constants of a trace alive until it is disposed, and nothing else', () => {
     const before = memoryStats();
     {

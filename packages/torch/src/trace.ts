@@ -45,12 +45,13 @@ function* within(argument: TracedArgument): Generator<TracedTensor> {
   else if (Array.isArray(argument)) for (const item of argument as readonly TracedArgument[]) yield* within(item);
 }
 
-/** Their results may be their input in another shape. */
-const VIEWS = new Set(
-  'alias chunk contiguous detach expand flatten narrow permute reshape select slice split squeeze to transpose unsqueeze view'
-    .split(' ')
-    .map((name) => `aten::${name}`),
-);
+/** Their result is their input or a copy, by how that lies in memory, which another number of images may change. */
+const VIEWS_OR_COPIES = new Set(['contiguous', 'flatten', 'reshape', 'to', 'type_as'].map((name) => `aten::${name}`));
+
+function* tensorsIn(argument: unknown): Generator<Tensor> {
+  if (argument instanceof Tensor) yield argument;
+  else if (Array.isArray(argument)) for (const item of argument) yield* tensorsIn(item);
+}
 
 /**
  * Runs `body` once on `inputs` and records the operators that depend on them; everything else (weights, what is computed
@@ -115,8 +116,12 @@ export function trace(body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
     const results = (Array.isArray(result) ? result : [result]) as Tensor[];
     const traced = results.map(add);
     if (isInPlace) known.set(changed, traced[0]!);
-    if (VIEWS.has(base))
-      for (const one of [traced, [...tensorsOf({ ...call, results: [] })]].flat()) one.isShared = true;
+    if (!isInPlace) {
+      const given = [...positional, ...Object.values(keywords)].flatMap((argument) => [...tensorsIn(argument)]);
+      for (const one of results)
+        for (const other of given.filter((tensor) => VIEWS_OR_COPIES.has(base) || one.sharesMemory(tensor)))
+          for (const shared of [one, other]) known.get(shared)!.isShared = true;
+    }
     calls.push({ ...call, results: traced });
     return result;
   };

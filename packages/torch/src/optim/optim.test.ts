@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { manualSeed, memoryStats } from '../runtime.js';
 import { keep, tidy } from '../scope.js';
-import { rand, tensor, zeros } from '../create.js';
+import { fromTypedArray, rand, tensor, zeros } from '../create.js';
 import type { Dtype, Tensor } from '../tensor.js';
 import { Conv2d, GroupNorm, parameter, ReLU, Sequential } from '../nn/index.js';
 import { AdamW, clipGradNorm, constant, cyclic, GradScaler } from './index.js';
@@ -145,6 +145,26 @@ describe('AdamW', () => {
     expect(weight.grad).toBeNull();
     release(all.values());
   });
+});
+
+it('AdamW moves each value by its own gradient, however that lies in memory', () => {
+  const moved = (format: 'channels_last' | 'contiguous_format'): number[] =>
+    tidy(() => {
+      const weight = fromTypedArray(
+        Float32Array.from({ length: 8 }, (_, i) => i),
+        [1, 2, 2, 2],
+      );
+      weight.requiresGrad = true;
+      const parameter = weight.contiguous('channels_last').detach();
+      parameter.requiresGrad = true;
+      const values = Float32Array.from({ length: 8 }, (_, i) => 10 ** -i);
+      parameter.grad = fromTypedArray(values, [1, 2, 2, 2]).contiguous(format);
+      expect(parameter.grad.toArray()).toEqual([...values]);
+      using optimizer = new AdamW(new Map([['weight', parameter]]), { eps: 1e-3 });
+      optimizer.step(0.1);
+      return parameter.toArray();
+    });
+  expect(moved('contiguous_format')).toEqual(moved('channels_last'));
 });
 
 describe('schedules', () => {
