@@ -48,133 +48,154 @@ void checkResidual(const at::Tensor& x, const std::optional<at::Tensor>& residua
 struct RunningStatistics {
   at::Tensor mean, variance;
   double momentum = 0;
-};
 
-#ifdef AAUNET_CUDA_KERNELS
-void statisticsOnDevice(const cuda::Rows& rows, const at::Tensor& x, double eps, const at::Tensor& statistics_, bool fixed,
-                        const RunningStatistics& running) {
-  auto* const mean = statistics_.mutable_data_ptr<double>();
-  auto* const inverse = mean + rows.segments * rows.groups;
-  const cuda::Running moved{cuda::out(running.mean), cuda::out(running.variance), running.momentum};
-  const at::Tensor partial = cuda::partialOf(rows, 2, x);
-  cuda::on(x, [&](cudaStream_t stream) {
-    if (fixed) cuda::fixedStatistics(rows, eps, mean, inverse, moved, stream);
-    else cuda::statistics(rows, cuda::in(x), eps, mean, inverse, moved, cuda::out(partial), stream);
-  });
-}
-
-Gradients gradientsOnDevice(const cuda::Rows& rows, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& y,
-                            const at::Tensor& weight, const at::Tensor& statistics_, bool fixed, bool hasResidual) {
-  Gradients result{at::empty_like(x), hasResidual ? at::empty_like(x) : at::Tensor(), at::empty_like(weight), at::empty_like(weight)};
-  const at::Tensor partial = cuda::partialOf(rows, 2, x);
-  const at::Tensor sums = at::empty({2 * rows.segments * (rows.channels + rows.groups)}, x.options().dtype(at::kDouble));
-  auto* const first = sums.mutable_data_ptr<double>();
-  const auto* const mean = statistics_.const_data_ptr<double>();
-  const cuda::Backward pass{
-      .x = cuda::in(x), .dy = cuda::in(dy), .y = cuda::in(y), .weight = cuda::in(weight),
-      .mean = mean, .inverse = mean + rows.segments * rows.groups, .fixed = fixed,
-      .dx = cuda::out(result.dx), .dresidual = cuda::out(result.dresidual),
-      .dweight = cuda::out(result.dweight), .dbias = cuda::out(result.dbias),
-      .sums = first, .coefficients = first + 2 * rows.segments * rows.channels, .partial = cuda::out(partial)};
-  cuda::on(x, [&](cudaStream_t stream) { cuda::gradients(rows, pass, stream); });
-  return result;
-}
-#endif
-
-/// relu((x - mean) inverse weight + bias + residual); without `relu` not cut off, `residual` may be undefined.
-at::Tensor normalized(const Layout& layout, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const at::Tensor& residual, bool relu, const at::Tensor& statistics_) {
-  at::Tensor y = at::empty_like(x);
-  const auto* const mean = statistics_.const_data_ptr<double>();
-  const auto* const inverse = mean + layout.segments * layout.groups;
-#ifdef AAUNET_CUDA_KERNELS
-  if (x.is_cuda()) {
-    cuda::on(x, [&](cudaStream_t stream) {
-      cuda::normalize(cuda::rowsOf(x, layout.segments, layout.groups), cuda::in(x), cuda::in(residual), mean, inverse, cuda::in(weight),
-                      cuda::in(bias), relu, cuda::out(y), stream);
+  void copyTo(const Statistics& statistics, double eps) const {
+    double *const means = statistics.mean(), *const inverses = statistics.inverse();
+    each([&](const auto* average, const auto* spread) {
+      for (int64_t c = 0; c < statistics.count(); c++) {
+        means[c] = average[c];
+        inverses[c] = 1 / std::sqrt(spread[c] + eps);
+      }
     });
-    return y;
-  }
-#endif
-  withType(x, [&]<typename T>(T) { normalize<T>(layout, x, weight, bias, residual, relu, mean, inverse, y); });
-  return y;
-}
-
-/// What both normalisations are differentiated as; `fixed` are batch norm's running statistics in inference.
-class Normalize : public torch::autograd::Function<Normalize> {
- public:
-  static Variable forward(AutogradContext* context, const Variable& input, const Variable& weight, const Variable& bias,
-                          const std::optional<Variable>& residual, int64_t segments, int64_t groups, double eps, bool relu,
-                          const at::Tensor& statistics_, bool fixed, const RunningStatistics& running = {},
-                          bool synchronized = false, double* total = nullptr) {
-    const at::AutoDispatchBelowADInplaceOrView below;
-    const at::Tensor x = channelsLast(input);
-    const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
-    const Layout layout = layoutOf(x, segments, groups);
-    double values = layout.valuesOfGroup();
-#ifdef AAUNET_CUDA_KERNELS
-    if (x.is_cuda()) statisticsOnDevice(cuda::rowsOf(x, segments, groups), x, eps, statistics_, fixed, running);
-    else
-#endif
-    {
-      double* const mean = statistics_.mutable_data_ptr<double>();
-      double* const inverse = mean + segments * groups;
-      double* const variance = mean + 2 * segments * groups;
-      if (!fixed) withType(x, [&]<typename T>(T) { statistics<T>(layout, x, eps, mean, inverse, variance); });
-      if (synchronized)
-        values = combineOverGroup(values, eps, {mean, mean + groups}, {variance, variance + groups}, mean, inverse, variance);
-    }
-    at::Tensor y = normalized(layout, x, weight, bias, added, relu, statistics_);
-    context->save_for_backward({x, weight, bias, statistics_, relu && residual ? y : at::Tensor()});
-    context->saved_data["segments"] = segments;
-    context->saved_data["groups"] = groups;
-    context->saved_data["relu"] = relu;
-    context->saved_data["fixed"] = fixed;
-    context->saved_data["residual"] = residual.has_value();
-    context->saved_data["values"] = values;
-    context->saved_data["synchronized"] = synchronized;
-    // The residual would have to be kept for it.
-    if (!residual) allowRecomputation(context);
-    if (total != nullptr) *total = values;
-    return y;
   }
 
-  static at::Tensor recompute(AutogradContext* context) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &statistics_ = saved[3];
-    return normalized(layoutOf(context, x), x, weight, bias, {}, context->saved_data["relu"].toBool(), statistics_);
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list outputs) {
-    refuseSecondDerivative("normalisation");
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &statistics_ = saved[3], &y = saved[4];
-    const Layout layout = layoutOf(context, x);
-    const bool relu = context->saved_data["relu"].toBool(), fixed = context->saved_data["fixed"].toBool();
-    const bool hasResidual = context->saved_data["residual"].toBool();
-    const at::Tensor dy = channelsLast(outputs[0].to(x.scalar_type()));
-    Gradients result;
-    const auto onProcessor = [&]<typename T>(T) {
-      const double* const mean = statistics_.const_data_ptr<double>();
-      result = gradients<T>(layout, x, dy, y, weight, bias, relu, mean, mean + layout.segments * layout.groups, fixed, hasResidual,
-                            context->saved_data["values"].toDouble(), context->saved_data["synchronized"].toBool());
-    };
-#ifdef AAUNET_CUDA_KERNELS
-    if (x.is_cuda()) {
-      const at::Tensor cut = relu && !y.defined() ? normalized(layout, x, weight, bias, {}, relu, statistics_) : y;
-      result = gradientsOnDevice(cuda::rowsOf(x, layout.segments, layout.groups), x, dy, cut, weight, statistics_, fixed, hasResidual);
-    } else
-#endif
-      withType(x, onProcessor);
-    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  /// @param values of a channel
+  void move(const Statistics& statistics, double values) const {
+    const double *const means = statistics.mean(), *const variances = statistics.variance();
+    each([&]<typename A>(A* average, A* spread) {
+      for (int64_t c = 0; c < statistics.count(); c++) {
+        average[c] = static_cast<A>((1 - momentum) * average[c] + momentum * means[c]);
+        spread[c] = static_cast<A>((1 - momentum) * spread[c] + momentum * variances[c] * values / (values - 1));
+      }
+    });
   }
 
  private:
-  static Layout layoutOf(const at::Tensor& x, int64_t segments, int64_t groups) {
-    return {segments, x.numel() / x.size(1) / segments, x.size(1), groups};
+  template <typename Body>
+  void each(Body body) const {
+    if (mean.scalar_type() == at::kDouble) body(mean.mutable_data_ptr<double>(), variance.mutable_data_ptr<double>());
+    else body(mean.mutable_data_ptr<float>(), variance.mutable_data_ptr<float>());
   }
-  static Layout layoutOf(AutogradContext* context, const at::Tensor& x) {
-    return layoutOf(x, context->saved_data["segments"].toInt(), context->saved_data["groups"].toInt());
+};
+
+#ifdef AAUNET_CUDA_KERNELS
+cuda::Rows rowsOf(const Pass& pass) { return cuda::rowsOf(pass.x, pass.layout.segments, pass.layout.groups); }
+
+void computeStatisticsOnDevice(const Pass& pass, const RunningStatistics& running) {
+  const cuda::Rows rows = rowsOf(pass);
+  double *const mean = pass.statistics.mean(), *const inverse = pass.statistics.inverse();
+  const double eps = pass.settings.eps;
+  const cuda::Running moved{cuda::out(running.mean), cuda::out(running.variance), running.momentum};
+  const at::Tensor partial = cuda::partialOf(rows, 2, pass.x);
+  cuda::on(pass.x, [&](cudaStream_t stream) {
+    if (pass.settings.fixed) cuda::fixedStatistics(rows, eps, mean, inverse, moved, stream);
+    else cuda::statistics(rows, cuda::in(pass.x), eps, mean, inverse, moved, cuda::out(partial), stream);
+  });
+}
+
+void normalizeOnDevice(const Pass& pass, const at::Tensor& residual, const at::Tensor& y) {
+  cuda::on(pass.x, [&](cudaStream_t stream) {
+    cuda::normalize(rowsOf(pass), cuda::in(pass.x), cuda::in(residual), pass.statistics.mean(), pass.statistics.inverse(),
+                    cuda::in(pass.weight), cuda::in(pass.bias), pass.settings.relu, cuda::out(y), stream);
+  });
+}
+
+/// @param y where ReLU has cut off, undefined without one
+void computeGradientsOnDevice(const Pass& pass, const at::Tensor& dy, const at::Tensor& y, const Gradients& to) {
+  const cuda::Rows rows = rowsOf(pass);
+  const at::Tensor partial = cuda::partialOf(rows, 2, pass.x);
+  const at::Tensor sums = at::empty({2 * rows.segments * (rows.channels + rows.groups)}, pass.x.options().dtype(at::kDouble));
+  auto* const first = sums.mutable_data_ptr<double>();
+  const cuda::Backward backward{
+      .x = cuda::in(pass.x), .dy = cuda::in(dy), .y = cuda::in(y), .weight = cuda::in(pass.weight),
+      .mean = pass.statistics.mean(), .inverse = pass.statistics.inverse(), .fixed = pass.settings.fixed,
+      .dx = cuda::out(to.dx), .dresidual = cuda::out(to.dresidual),
+      .dweight = cuda::out(to.dweight), .dbias = cuda::out(to.dbias),
+      .sums = first, .coefficients = first + 2 * rows.segments * rows.channels, .partial = cuda::out(partial)};
+  cuda::on(pass.x, [&](cudaStream_t stream) { cuda::gradients(rows, backward, stream); });
+}
+#endif
+
+/// Sets the statistics of a pass and the values that have made them; moves the running ones where they are not fixed.
+void findStatistics(Pass& pass, const RunningStatistics& running) {
+#ifdef AAUNET_CUDA_KERNELS
+  if (pass.x.is_cuda()) return computeStatisticsOnDevice(pass, running);
+#endif
+  const auto& [eps, relu, fixed, synchronized] = pass.settings;
+  if (fixed) return running.copyTo(pass.statistics, eps);
+  withType(pass.x, [&, eps = eps]<typename T>(T) { computeStatistics<T>(pass.layout, pass.x, eps, pass.statistics); });
+  if (synchronized) pass.values = combineOverGroup(pass.values, eps, pass.statistics);
+  if (running.mean.defined()) running.move(pass.statistics, pass.values);
+}
+
+/// relu((x - mean) inverse weight + bias + residual); without ReLU not cut off, `residual` may be undefined.
+at::Tensor normalized(const Pass& pass, const at::Tensor& residual) {
+  const at::Tensor y = at::empty_like(pass.x);
+#ifdef AAUNET_CUDA_KERNELS
+  if (pass.x.is_cuda()) {
+    normalizeOnDevice(pass, residual, y);
+    return y;
+  }
+#endif
+  withType(pass.x, [&]<typename T>(T) { normalize<T>(pass, residual, y); });
+  return y;
+}
+
+/// What both normalisations are differentiated as.
+class Normalize : public torch::autograd::Function<Normalize> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& input, const Variable& weight, const Variable& bias,
+                          const std::optional<Variable>& residual, int64_t segments, int64_t groups, const Settings& settings,
+                          const RunningStatistics& running) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    const at::Tensor x = channelsLast(input), added = residual ? channelsLast(*residual) : at::Tensor();
+    const Layout layout = Layout::of(x, segments, groups);
+    Pass pass{settings, layout, x, weight, bias, Statistics::with(x, segments, groups), layout.valuesOfGroup(), residual.has_value()};
+    findStatistics(pass, running);
+    const at::Tensor y = normalized(pass, added);
+    if (settings.relu && residual) pass.y = y;
+    save(context, pass);
+    // The residual would have to be kept for it.
+    if (!residual) allowRecomputation(context);
+    return y;
+  }
+
+  static at::Tensor recompute(AutogradContext* context) { return normalized(saved(context), {}); }
+
+  static variable_list backward(AutogradContext* context, variable_list outputs) {
+    refuseSecondDerivative("normalisation");
+    const Pass pass = saved(context);
+    const at::Tensor dy = channelsLast(outputs[0].to(pass.x.scalar_type()));
+    const Gradients result(pass);
+#ifdef AAUNET_CUDA_KERNELS
+    if (pass.x.is_cuda())
+      computeGradientsOnDevice(pass, dy, pass.settings.relu && !pass.y.defined() ? normalized(pass, {}) : pass.y, result);
+    else
+#endif
+      withType(pass.x, [&]<typename T>(T) { computeGradients<T>(pass, dy, result); });
+    return {result.dx, result.dweight, result.dbias, result.dresidual, {}, {}, {}, {}};
+  }
+
+ private:
+  static void save(AutogradContext* context, const Pass& pass) {
+    context->save_for_backward({pass.x, pass.weight, pass.bias, pass.statistics.tensor(), pass.y});
+    auto& data = context->saved_data;
+    data["eps"] = pass.settings.eps;
+    data["relu"] = pass.settings.relu;
+    data["fixed"] = pass.settings.fixed;
+    data["synchronized"] = pass.settings.synchronized;
+    data["values"] = pass.values;
+    data["residual"] = pass.hasResidual;
+  }
+
+  static Pass saved(AutogradContext* context) {
+    const auto tensors = context->get_saved_variables();
+    auto& data = context->saved_data;
+    const at::Tensor &x = tensors[0], &statistics = tensors[3];
+    return {.settings = {data["eps"].toDouble(), data["relu"].toBool(), data["fixed"].toBool(), data["synchronized"].toBool()},
+            .layout = Layout::of(x, statistics.size(1), statistics.size(2)),
+            .x = x, .weight = tensors[1], .bias = tensors[2], .statistics = Statistics(statistics),
+            .values = data["values"].toDouble(), .hasResidual = data["residual"].toBool(), .y = tensors[4]};
   }
 };
 
@@ -190,37 +211,11 @@ at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at
   checkParameter("running_mean", runningMean, input);
   checkParameter("running_var", runningVar, input);
   const int64_t channels = input.size(1);
-  double values = static_cast<double>(input.numel() / channels);  // with `synchronized` those of all processes, once known
   const bool combined = synchronized && training && groupSize() > 1;
-  TORCH_CHECK(!training || combined || values > 1, "training needs more than one value a channel, found ", input.sizes());
+  TORCH_CHECK(!training || combined || input.numel() > channels, "training needs more than one value a channel, found ", input.sizes());
   TORCH_CHECK(!combined || input.device().is_cpu(), "statistics are combined over processes on the CPU alone, found ", input.device());
-  const at::Tensor statistics_ = at::empty({3, 1, channels}, input.options().dtype(at::kDouble));
-  if (!input.device().is_cpu())
-    return Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training,
-                            RunningStatistics{runningMean, runningVar, momentum});
-  auto* const mean = statistics_.mutable_data_ptr<double>();
-  auto* const inverse = mean + channels;
-  const auto eachRunning = [&](auto body) {
-    if (runningMean.scalar_type() == at::kDouble) body(runningMean.mutable_data_ptr<double>(), runningVar.mutable_data_ptr<double>());
-    else body(runningMean.mutable_data_ptr<float>(), runningVar.mutable_data_ptr<float>());
-  };
-  if (!training)
-    eachRunning([&](const auto* average, const auto* variance) {
-      for (int64_t c = 0; c < channels; c++) {
-        mean[c] = average[c];
-        inverse[c] = 1 / std::sqrt(variance[c] + eps);
-      }
-    });
-  at::Tensor y = Normalize::apply(input, weight, bias, residual, 1, channels, eps, relu, statistics_, !training, RunningStatistics{}, combined, &values);
-  if (training)
-    eachRunning([&]<typename A>(A* average, A* variance) {
-      const double* const found = mean + 2 * channels;
-      for (int64_t c = 0; c < channels; c++) {
-        average[c] = static_cast<A>((1 - momentum) * average[c] + momentum * mean[c]);
-        variance[c] = static_cast<A>((1 - momentum) * variance[c] + momentum * found[c] * values / (values - 1));
-      }
-    });
-  return y;
+  return Normalize::apply(input, weight, bias, residual, 1, channels, Settings{eps, relu, !training, combined},
+                          RunningStatistics{runningMean, runningVar, momentum});
 }
 
 at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& weight, const at::Tensor& bias,
@@ -230,8 +225,7 @@ at::Tensor groupNorm(const at::Tensor& input, int64_t groups, const at::Tensor& 
   checkParameter("weight", weight, input);
   checkParameter("bias", bias, input);
   TORCH_CHECK(groups > 0 && input.size(1) % groups == 0, "groups: expected a divisor of ", input.size(1), " channels, found ", groups);
-  const at::Tensor statistics_ = at::empty({3, input.size(0), groups}, input.options().dtype(at::kDouble));
-  return Normalize::apply(input, weight, bias, residual, input.size(0), groups, eps, relu, statistics_, false);
+  return Normalize::apply(input, weight, bias, residual, input.size(0), groups, Settings{eps, relu}, RunningStatistics{});
 }
 
 }  // namespace
