@@ -15,8 +15,9 @@ export const caseReportSchema = z.strictObject({
   /** Millimetres between columns, rows and slices. */
   spacing: z.array(z.number()).length(3),
   tiltDegrees: z.number().optional(),
-  /** Of unevenly spaced slices, which the image file cannot hold: as `slicePositions` of dataset.json. */
+  /** Of unevenly spaced slices, which the image file cannot hold: as `slicePositions` and `sliceExtents` of dataset.json. */
   slicePositions: z.array(z.tuple([z.number(), z.number(), z.number()])).optional(),
+  sliceExtents: z.array(z.number()).optional(),
   hu: z.strictObject({ min: z.number(), max: z.number() }),
   /** Voxels of each label, 0 to 8. */
   voxels: z.array(z.int()),
