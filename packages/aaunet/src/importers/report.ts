@@ -1,3 +1,4 @@
+import { medianOf } from '@aaunet/imaging';
 import { z } from 'zod';
 
 import { lineageSchema } from '../datasets/dataset.js';
@@ -69,7 +70,7 @@ export function formatImportReport(report: ImportReport): string {
   );
   if (cases.length > 0) {
     const steps = cases.map(({ spacing }) => spacing[2]!).sort((a, b) => a - b);
-    lines.push(`mm between slices: ${steps[0]} to ${steps.at(-1)}, median ${steps[steps.length >> 1]}`);
+    lines.push(`mm between slices: ${steps[0]} to ${steps.at(-1)}, median ${Number(medianOf(steps).toFixed(4))}`);
   }
   for (const { level, message } of report.notes) lines.push(`${level}: ${message}`);
   const notes = cases.flatMap(({ name, notes: own }) =>

@@ -52,7 +52,7 @@ export interface ReportPictures {
 
 /** The one-page report of a scan, complete in itself: warnings, measures of every type, pictures. */
 export function renderHtmlReport(report: SegmentationReport, { montage, pair }: ReportPictures): string {
-  const { geometry, problems, notice, name, model, software, totalMl } = report;
+  const { geometry, problems, notice, name, model, software, bloodMl } = report;
   const steps = geometry.stepMm;
   const spacing = `${geometry.spacingMm[0].toFixed(2)} x ${geometry.spacingMm[1].toFixed(2)} mm`;
   const distance =
@@ -72,7 +72,7 @@ export function renderHtmlReport(report: SegmentationReport, { montage, pair }: 
     `<h1>${escapeHtml(name)}</h1>
 <p class="quiet">Automatic outlines of intracranial hemorrhage by ${escapeHtml(model.name)} (${escapeHtml(software)}), not looked at by any person.</p>
 ${warnings.map((text) => `<p class="notice">${escapeHtml(text)}</p>`).join('\n')}
-<h2>Findings: ${ml(totalMl)} mL in all</h2>
+<h2>Findings: ${ml(bloodMl)} mL of blood</h2>
 ${htmlTable(
   ['type', 'volume, mL', 'lesions', 'largest diameter, mm', 'ABC/2 of the largest, mL', 'slices'],
   report.types.map(findingRow),
