@@ -1,6 +1,7 @@
 import { medianOf } from '@aaunet/imaging';
 import { z } from 'zod';
 
+import { count } from '../count.js';
 import { lineageSchema } from '../datasets/dataset.js';
 import type { Note, SkippedCase } from './importer.js';
 
@@ -96,8 +97,4 @@ function grouped(items: readonly { name: string; text: string }[]): string[] {
     const like = names.length > 1 ? ', the figures being those of the first' : '';
     return `${text} (${shown}${more}${/\d/.test(text) ? like : ''})`;
   });
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -7,6 +7,7 @@ import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
+import { makeZip } from '../testing/zip-folder.js';
 import type { SegmentationEngine } from './engine.js';
 import { expandInputs } from './expand-inputs.js';
 import { inputFingerprint, readManifest } from './manifest.js';
@@ -93,6 +94,15 @@ describe('a batch that is stopped midway', () => {
     expect([predictions.length, skipped.length]).toEqual([3, 2]);
     const again = await predictWith(engine, inputs, { out, resume: true });
     expect(again.skipped).toHaveLength(5);
+  });
+});
+
+describe('a folder of zip archives', () => {
+  it('is refused with the way out: to name the archives', async () => {
+    await mkdir(join(folder, 'zips'));
+    await writeFile(join(folder, 'zips', 'a.zip'), makeZip([['1.dcm', Uint8Array.of(1)]]));
+    const { failures } = await predictWith(engine, [join(folder, 'zips')], { out: join(folder, 'out') });
+    expect(failures[0]!.error.message).toContain('found a zip archive: name it instead of its folder');
   });
 });
 

@@ -1,8 +1,8 @@
 import type { Affine, Volume } from '@aaunet/imaging';
 import { describe, expect, it } from 'vitest';
 
-import { renderHtmlReport, sliceRanges, tellingSlices } from './html-report.js';
-import { makeReport } from './report.js';
+import { renderHtmlReport, tellingSlices } from './html-report.js';
+import { makeReport, sliceRanges } from './report.js';
 
 const AFFINE: Affine = [
   [-1, 0, 0, 0],

@@ -241,3 +241,15 @@ export function formatVolumesCsv(report: SegmentationReport): string {
   );
   return `name,type,assessed,volume_ml,voxels,slices,largest_slice,largest_area_mm2\n${lines.join('\n')}\n`;
 }
+
+/** Slice numbers as ranges: 3-7, 9. */
+export function sliceRanges(slices: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let start = 0; start < slices.length;) {
+    let end = start;
+    while (end + 1 < slices.length && slices[end + 1] === slices[end]! + 1) end++;
+    ranges.push(start === end ? String(slices[start]) : `${slices[start]}-${slices[end]}`);
+    start = end + 1;
+  }
+  return ranges.join(', ');
+}
