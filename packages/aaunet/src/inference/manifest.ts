@@ -89,7 +89,10 @@ async function pathsRead(input: string): Promise<string[]> {
   const folder = dirname(input);
   if (kind === 'dicom' || kind === 'dicomdir') return [input, folder];
   if (kind !== 'nifti' || !isPairedName(input)) return [input];
-  const stem = (path: string): string => basename(path).toLowerCase().replace(/\.\w+(\.gz)?$/, '');
+  const stem = (path: string): string =>
+    basename(path)
+      .toLowerCase()
+      .replace(/\.\w+(\.gz)?$/, '');
   const halves = (await readdir(folder)).filter((name) => isPairedName(name) && stem(name) === stem(input));
   return [input, ...halves.sort().map((name) => join(folder, name))];
 }
