@@ -66,7 +66,7 @@ export type { DicomWriteMeta } from './dicom/write.js';
 export { kindOfStart, START_BYTES } from './file-kind.js';
 export { ImagingError, messageOf } from './imaging-error.js';
 export type { ImagingErrorCode } from './imaging-error.js';
-export { CLASS_COUNT, LABEL_NUMBERS, LABELS, labelById, labelByName, labelTableFault } from './labels.js';
+export { CLASS_COUNT, isBlood, LABEL_NUMBERS, LABELS, labelById, labelByName, labelTableFault } from './labels.js';
 export type { Label, LabelName } from './labels.js';
 export { classProbabilities, likeliestLabels } from './likeliest-labels.js';
 export type { LogitShape } from './likeliest-labels.js';

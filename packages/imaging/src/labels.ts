@@ -22,6 +22,9 @@ export const LABELS = [
 
 export type LabelName = (typeof LABELS)[number]['name'];
 
+/** Whether a label (1 to 7) is blood: all are but air. */
+export const isBlood = (id: number): boolean => labelById(id).name !== 'Pneumocranium';
+
 /** Classes of a network's output: the seven labels and background. */
 export const CLASS_COUNT = LABELS.length + 1;
 

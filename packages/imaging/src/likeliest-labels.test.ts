@@ -13,6 +13,15 @@ describe('likeliestLabels', () => {
   });
 });
 
+describe('logits that are no numbers', () => {
+  it.each([NaN, Infinity, -Infinity])('are refused, as no answer may be read as "none found": %s', (bad) => {
+    const shape = { count: 1, classes: 2, pixels: 2 };
+    const logits = Float32Array.of(0, 1, 2, bad);
+    for (const read of [likeliestLabels, classProbabilities])
+      expect(() => read(logits, shape)).toThrow(`Expected finite logits, found ${bad}`);
+  });
+});
+
 describe('classProbabilities', () => {
   const shape = { count: 2, classes: 3, pixels: 4 };
   const logits = Float32Array.from({ length: 24 }, (_, i) => Math.sin(i * 1.7) * 3);

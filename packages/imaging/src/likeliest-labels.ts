@@ -16,12 +16,13 @@ export interface LogitShape {
  *
  * @param logits count x classes x pixels
  * @returns count x pixels
+ * @throws ImagingError if a logit is no finite number, or there are more or fewer
  */
 export function likeliestLabels(
   logits: Float32Array,
   { count, classes, pixels, unmarked = [] }: LogitShape,
 ): Uint8Array {
-  checkLength(logits, count, classes, pixels);
+  checkLogits(logits, count, classes, pixels);
   const ids = Array.from({ length: classes }, (_, id) => id);
   const background = ids.filter((id) => id === 0 || unmarked.includes(id));
   const marked = ids.filter((id) => !background.includes(id));
@@ -47,12 +48,13 @@ export function likeliestLabels(
  *
  * @param logits count x classes x pixels
  * @returns the same shape
+ * @throws ImagingError if a logit is no finite number, or there are more or fewer
  */
 export function classProbabilities(
   logits: Float32Array,
   { count, classes, pixels, unmarked = [] }: LogitShape,
 ): Float32Array {
-  checkLength(logits, count, classes, pixels);
+  checkLogits(logits, count, classes, pixels);
   const result = new Float32Array(logits.length);
   for (let n = 0; n < count; n++) {
     for (let pixel = 0; pixel < pixels; pixel++) {
@@ -71,12 +73,22 @@ export function classProbabilities(
   return result;
 }
 
-function checkLength(logits: Float32Array, count: number, classes: number, pixels: number): void {
-  if (logits.length === count * classes * pixels) return;
-  throw new ImagingError(
-    'bad-argument',
-    `Expected ${count} x ${classes} x ${pixels} logits, found ${logits.length}: the model has another output.`,
-  );
+function checkLogits(logits: Float32Array, count: number, classes: number, pixels: number): void {
+  if (logits.length !== count * classes * pixels) {
+    throw new ImagingError(
+      'bad-argument',
+      `Expected ${count} x ${classes} x ${pixels} logits, found ${logits.length}: the model has another output.`,
+    );
+  }
+  // NaN is larger than nothing: all of a diverged network's pixels would be background.
+  // By index: for-of over a typed array takes ten times as long.
+  for (let index = 0; index < logits.length; index++) {
+    if (Number.isFinite(logits[index])) continue;
+    throw new ImagingError(
+      'bad-argument',
+      `Expected finite logits, found ${logits[index]} at index ${index}: the model's weights are damaged or its training diverged; use another checkpoint.`,
+    );
+  }
 }
 
 function logSumExp(logits: Float32Array, at: number, pixels: number, ids: readonly number[]): number {

@@ -12,7 +12,7 @@ export type { DicomFolder } from './node/dicom-folder.js';
 export { openZipFile } from './node/file-source.js';
 export { isPairedName, readNiftiFile, readNiftiFileHeader, writeNiftiFile } from './node/nifti-file.js';
 export type { NiftiFileWriteOptions } from './node/nifti-file.js';
-export { readVolume } from './node/read-volume.js';
+export { kindOfInput, readVolume } from './node/read-volume.js';
 export type { ReadVolume } from './node/read-volume.js';
 export { inspect } from './node/inspect.js';
 export type { InspectedSeries, InspectOptions, Inspection } from './node/inspect.js';

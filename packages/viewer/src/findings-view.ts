@@ -2,7 +2,7 @@ import { labelById, LABELS } from '@aaunet/imaging';
 
 import { box, element } from './elements.js';
 import { ml } from './report.js';
-import { findingsOf, isAssessed, type Finding, type Session } from './session.js';
+import { bloodMl, findingsOf, isAssessed, type Finding, type Session } from './session.js';
 
 /** What a user asks for in the table of findings. */
 export interface FindingsActions {
@@ -58,8 +58,7 @@ export function showFindings(session: Session): void {
     jump.textContent = slice === undefined ? '' : String(slice + 1);
     jump.setAttribute('aria-label', `Go to slice ${(slice ?? 0) + 1} with most ${name}`);
   }
-  const total = findings.reduce((sum, finding) => sum + finding.ml, 0);
-  box('total').textContent = isKnown ? `${ml(total)} mL in all` : '';
+  box('total').textContent = isKnown ? `${ml(bloodMl(findings))} mL of blood` : '';
 }
 
 /** Where in the study there is something: a tick of each type's colour over the slider. */

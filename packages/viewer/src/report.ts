@@ -1,7 +1,7 @@
 import { labelById, spacingOf } from '@aaunet/imaging';
 
 import type { ModelInfo } from './model-file.js';
-import type { Finding } from './session.js';
+import { bloodMl, type Finding } from './session.js';
 import type { Study } from './study.js';
 
 const escape = (text: string): string =>
@@ -39,7 +39,6 @@ export function reportPage(reported: Reported): string {
     const found = volume > 0 ? ml(volume) : isAssessed ? 'none found' : 'not assessed';
     return `<tr><td><i style="background:rgb(${color.join()})"></i>${name} <small>${title}</small></td><td>${found}</td><td>${slice === undefined ? '' : slice + 1}</td></tr>`;
   });
-  const total = findings.reduce((sum, finding) => sum + finding.ml, 0);
   const [x, y] = spacingOf(scan.affine);
   return `<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
@@ -50,7 +49,7 @@ td,th{text-align:left;padding:.2rem .5rem;border-bottom:1px solid #ccc}i{display
 img{max-width:100%;max-height:12cm;background:#000}small{color:#555}</style></head><body>
 <h1>${escape(study.name)}</h1>
 ${warnings.map((text) => `<p class="w">${escape(text)}</p>`).join('\n')}
-<h2>Findings: ${ml(total)} mL in all</h2>
+<h2>Findings: ${ml(bloodMl(findings))} mL of blood</h2>
 <table><tr><th>Type</th><th>mL</th><th>Most in slice</th></tr>${rows.join('\n')}</table>
 <p>${originOf(reported)}</p>
 <p>${scan.slices} slices of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>

@@ -1,4 +1,4 @@
-import { DISPLAY_WINDOWS, LABELS, type HuWindow } from '@aaunet/imaging';
+import { DISPLAY_WINDOWS, isBlood, LABELS, type HuWindow } from '@aaunet/imaging';
 
 import type { Loaded } from './inference.worker.js';
 import type { LabelEditor } from './label-editor.js';
@@ -94,6 +94,11 @@ export interface Finding {
   readonly slice: number | undefined;
   /** Whether "none" may be said of it. */
   readonly isAssessed: boolean;
+}
+
+/** The blood of all types, mL: air is none. */
+export function bloodMl(findings: readonly Finding[]): number {
+  return findings.filter(({ id }) => isBlood(id)).reduce((sum, { ml }) => sum + ml, 0);
 }
 
 /** What the masks say of each type. */

@@ -26,6 +26,12 @@ export const lineageSchema = z.strictObject({
 
 export type Lineage = z.output<typeof lineageSchema>;
 
+/** Of cases with uneven slices: the place of each slice's first voxel, and the extent that it stands for. */
+export const slicePlacesSchema = z.object({
+  slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
+  sliceExtents: z.record(nameSchema, z.array(z.number().positive()).min(1)).optional(),
+});
+
 /** dataset.json: nnU-Net v2's keys (others of its keys are kept out of our way) and ours. */
 const datasetFileSchema = z.looseObject({
   name: z.string().optional(),
@@ -41,11 +47,19 @@ const datasetFileSchema = z.looseObject({
   lineage: z.record(nameSchema, lineageSchema).optional(),
   synthetic: z.boolean().optional(),
   approximateHu: z.boolean().optional(),
-  slicePositions: z.record(nameSchema, z.array(z.tuple([z.number(), z.number(), z.number()])).min(1)).optional(),
+  ...slicePlacesSchema.shape,
 });
 
+/** Where the slices of a case lie, as far as an affine cannot say it. */
+export interface SlicePlaces {
+  /** Where slices are uneven: the place of each slice's first voxel as the file stores them (LPS+, mm). */
+  readonly slicePositions?: readonly (readonly [number, number, number])[] | undefined;
+  /** The extent along the normal that each of them stands for, mm; from the positions, without gaps, where absent. */
+  readonly sliceExtents?: readonly number[] | undefined;
+}
+
 /** One image and its label map. */
-export interface DatasetCase {
+export interface DatasetCase extends SlicePlaces {
   readonly name: string;
   /** Path of the image (int16 HU, NIfTI). */
   readonly image: string;
@@ -53,11 +67,6 @@ export interface DatasetCase {
   readonly label: string;
   /** Who was scanned: cases of one patient never lie in different parts of a split. */
   readonly patient: string;
-  /**
-   * Where slices are uneven, which NIfTI cannot say: the place of each slice's first voxel as the file stores them (LPS+,
-   * mm), so that surface distances and volumes are true.
-   */
-  readonly slicePositions?: readonly (readonly [number, number, number])[] | undefined;
   readonly lineage?: Lineage | undefined;
 }
 
@@ -89,7 +98,9 @@ export interface DatasetDescription {
   readonly approximateHu?: boolean | undefined;
   readonly description?: string | undefined;
   /** Cases with uneven slices: the place of each slice's first voxel (LPS+, mm). */
-  readonly slicePositions?: Readonly<Record<string, readonly (readonly [number, number, number])[]>> | undefined;
+  readonly slicePositions?: Readonly<Record<string, NonNullable<SlicePlaces['slicePositions']>>> | undefined;
+  /** The extent that each of these slices stands for (mm). */
+  readonly sliceExtents?: Readonly<Record<string, NonNullable<SlicePlaces['sliceExtents']>>> | undefined;
 }
 
 /** Path of a case's image in a data set folder. @throws Error if the name could lead out of the folder. */
@@ -188,6 +199,7 @@ export async function readDataset(folder: string): Promise<Dataset> {
       label: labelPath(folder, name),
       patient: patients?.[name] ?? name,
       ...(file.slicePositions?.[name] && { slicePositions: file.slicePositions[name] }),
+      ...(file.sliceExtents?.[name] && { sliceExtents: file.sliceExtents[name] }),
       ...(lineage && Object.hasOwn(lineage, name) && { lineage: lineage[name] }),
     })),
     annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
@@ -200,8 +212,8 @@ export async function readDataset(folder: string): Promise<Dataset> {
 
 /** Writes `dataset.json` (nnU-Net v2's keys and ours) for the cases named in `patients`, atomically. */
 export async function writeDatasetFile(folder: string, description: DatasetDescription): Promise<void> {
-  const { name, patients, annotated, untyped = [], lineage, synthetic, approximateHu, slicePositions } = description;
-  const text = description.description;
+  const { name, patients, annotated, untyped = [], lineage, synthetic, approximateHu } = description;
+  const { description: text, slicePositions, sliceExtents } = description;
   Object.keys(patients).forEach(checkCaseName);
   await writeJsonAtomic(join(folder, 'dataset.json'), {
     name,
@@ -217,5 +229,6 @@ export async function writeDatasetFile(folder: string, description: DatasetDescr
     ...(synthetic === undefined ? {} : { synthetic }),
     ...(approximateHu === undefined ? {} : { approximateHu }),
     ...(slicePositions === undefined ? {} : { slicePositions }),
+    ...(sliceExtents === undefined ? {} : { sliceExtents }),
   });
 }

@@ -10,7 +10,7 @@ import {
 } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 
-import type { Dataset, DatasetCase } from './dataset.js';
+import type { Dataset, DatasetCase, SlicePlaces } from './dataset.js';
 
 /** A scan and its labels on one grid. */
 export interface LabelledScan {
@@ -30,7 +30,7 @@ export function labelCount({ hasUnknown }: Pick<Dataset, 'hasUnknown'>): number 
  * @throws Error that names the file if image and label map do not fit together, or a label is unknown.
  */
 export async function readCase(entry: DatasetCase, classes: number): Promise<LabelledScan> {
-  const place = <V extends Volume>(volume: V): V => inTruePlaces(volume, entry);
+  const place = <V extends Volume>(volume: V): V => inTruePlaces(volume, entry.name, entry);
   const image = toCanonical(place(toHuVolume((await readNiftiFile(entry.image)).volume))).volume;
   const labels = toCanonical(place(toLabelVolume((await readNiftiFile(entry.label)).volume, classes))).volume;
   for (const axis of ['slices', 'rows', 'columns'] as const) {
@@ -41,18 +41,23 @@ export async function readCase(entry: DatasetCase, classes: number): Promise<Lab
   return { image, labels };
 }
 
-/** The volume with the places of its slices, where the data set lists them because NIfTI cannot say them. */
-function inTruePlaces<V extends Volume>(volume: V, { name, slicePositions }: DatasetCase): V {
-  if (!slicePositions) return volume;
-  if (slicePositions.length !== volume.slices) {
-    throw new Error(
-      `Expected ${volume.slices} "slicePositions" of case ${name} in dataset.json, found ${slicePositions.length}.`,
-    );
+/**
+ * The volume with the places and extents of its slices, where the data set lists them because NIfTI cannot say them.
+ *
+ * @throws Error that names the case if they are not one for each slice
+ */
+export function inTruePlaces<V extends Volume>(volume: V, name: string, places: SlicePlaces): V {
+  const { slicePositions: positions, sliceExtents: known } = places;
+  if (!positions) return volume;
+  for (const [key, list] of Object.entries({ slicePositions: positions, sliceExtents: known })) {
+    if (list && list.length !== volume.slices) {
+      throw new Error(`Expected ${volume.slices} "${key}" of case ${name} in dataset.json, found ${list.length}.`);
+    }
   }
   const normal = sliceNormal(volume.affine);
-  const offsets = slicePositions.map((position) => {
+  const offsets = positions.map((position) => {
     const [x, y, z] = flipLpsRas(position);
     return x * normal[0] + y * normal[1] + z * normal[2];
   });
-  return { ...volume, positions: slicePositions, extents: sliceExtents(offsets) };
+  return { ...volume, positions, extents: known ?? sliceExtents(offsets) };
 }

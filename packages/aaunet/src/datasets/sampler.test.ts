@@ -81,6 +81,13 @@ describe('sampleEpoch', () => {
     expect(sampleEpoch([{ name: 'a', counts }], { ...base, multipleOf: 2 })).toHaveLength(4);
   });
 
+  it('takes more slices than a call has room for arguments', () => {
+    const counts = Array.from({ length: 200_000 }, () => [9, 0]);
+    const cases = [{ name: 'a', counts }];
+    expect(sampleEpoch(cases, base)).toHaveLength(200_000);
+    expect(sampleEpoch(cases, { ...base, length: 500_000 })).toHaveLength(500_000);
+  });
+
   it('says what is wrong with an empty split', () => {
     expect(() => sampleEpoch([], base)).toThrow('at least one training slice');
   });

@@ -62,18 +62,18 @@ export function sampleEpoch(cases: readonly CaseCounts[], options: SamplerOption
   const lesions = random.shuffle(candidates.filter((candidate) => candidate.types.length > 0));
   const empties = random.shuffle(candidates.filter((candidate) => candidate.types.length === 0));
 
-  const pool = [...lesions];
+  const drawn = [...lesions];
   const uses = new Map(lesions.map((candidate) => [candidate, 1]));
   for (const type of options.types) {
     const own = lesions.filter((candidate) => candidate.types.includes(type));
-    let have = pool.filter((candidate) => candidate.types.includes(type)).length;
+    let have = drawn.filter((candidate) => candidate.types.includes(type)).length;
     for (let round = 1; round < options.maxRepeat && own.length > 0; round++) {
       for (const candidate of own) {
         if (have >= options.rareShare * lesions.length) break;
         const used = uses.get(candidate) ?? 0;
         if (used >= options.maxRepeat) continue;
         uses.set(candidate, used + 1);
-        pool.push(candidate);
+        drawn.push(candidate);
         have++;
       }
     }
@@ -81,8 +81,8 @@ export function sampleEpoch(cases: readonly CaseCounts[], options: SamplerOption
   const emptyLimit =
     lesions.length === 0 || options.emptyShare === 1
       ? empties.length
-      : Math.floor((options.emptyShare / (1 - options.emptyShare)) * pool.length);
-  pool.push(...empties.slice(0, emptyLimit));
+      : Math.floor((options.emptyShare / (1 - options.emptyShare)) * drawn.length);
+  const pool = [...drawn, ...empties.slice(0, emptyLimit)];
 
   return cut(pool, options, random).map(({ case: name, slice }) => ({ case: name, slice }));
 }
@@ -99,7 +99,7 @@ function cut(pool: readonly Candidate[], options: SamplerOptions, random: Random
     const index = rest.findIndex((candidate) => candidate.types.includes(type));
     if (index >= 0) kept.push(...rest.splice(index, 1));
   }
-  const epoch = [...kept, ...rest].slice(0, length);
-  while (epoch.length < length) epoch.push(...random.shuffle([...pool]).slice(0, length - epoch.length));
-  return random.shuffle(epoch);
+  let epoch = [...kept, ...rest];
+  while (epoch.length < length) epoch = [...epoch, ...random.shuffle([...pool])];
+  return random.shuffle(epoch.slice(0, length));
 }

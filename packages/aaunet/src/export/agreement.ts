@@ -67,8 +67,10 @@ export async function compareWithLibTorch(
       const apart = Math.abs(found[i]! - wanted[i]!);
       // A NaN is larger than nothing, but must not be lost.
       if (apart > largestDifference || Number.isNaN(apart)) largestDifference = apart;
-      if (Number.isNaN(largestDifference)) break;
+      if (!Number.isFinite(largestDifference)) break;
     }
+    // Such logits have no likeliest label.
+    if (!Number.isFinite(largestDifference)) break;
     const shape = { count, classes: CLASS_COUNT, pixels: file.size ** 2, unmarked: unmarkedTypes(file) };
     const [before, after] = [likeliestLabels(wanted, shape), likeliestLabels(found, shape)];
     same += before.reduce((sum, label, i) => sum + (label === after[i] ? 1 : 0), 0);

@@ -51,10 +51,10 @@ export const hemseg: Importer = {
         `Found HemSeg's masks in ${source}, but no images: give RSNA 2019's DICOM files with --dicom FOLDER (stage_2_train).`,
       );
     }
-    const kinds = new Set([...masks.values()].map(({ path }) => (/IPH_IVH|HemSeg-?200/i.test(path) ? 200 : 500)));
+    const kinds = new Set([...masks.values()].map(({ path }) => sizeOf(`${options.place}/${path}`)));
     if (kinds.size > 1)
       throw new Error(`Found HemSeg-200 and HemSeg-500 in ${source}: name the folder of one of them.`);
-    const isSmall = kinds.has(200);
+    const isSmall = kinds.has('200');
     const untyped: readonly LabelName[] = isSmall ? ['ICH', 'IVH'] : FIVE_TYPES;
     const cases: SourceCase[] = [];
     const skipped: SkippedCase[] = [];
@@ -82,6 +82,12 @@ export const hemseg: Importer = {
   },
 };
 
+/** Which of the two data sets a mask belongs to, by the deepest name in its path that says so. */
+function sizeOf(path: string): '200' | '500' {
+  const name = /.*(IPH_IVH|HemSeg-?200|HemSeg-?500)/is.exec(path)?.[1];
+  return name === undefined || name.endsWith('500') ? '500' : '200';
+}
+
 interface DicomSource {
   readonly dicom: string;
   readonly slices: readonly string[];
@@ -96,7 +102,7 @@ function caseOf(name: string, mask: FoundFile, source: FoundFile | DicomSource):
       read: (notes) => readPair(source.absolute, mask.absolute, binaryMapping(UNKNOWN_LABEL), notes),
     };
   }
-  return { ...known, files: [mask.absolute], read: (notes) => readFromDicom(mask, source, notes) };
+  return { ...known, files: [mask.absolute], settings: source, read: (notes) => readFromDicom(mask, source, notes) };
 }
 
 async function findDicom(source: string): Promise<string | undefined> {

@@ -74,7 +74,8 @@ async function importFolder(
   options: ImportOptions,
 ): Promise<ImportReport> {
   const importer = IMPORTERS[kind];
-  const plan = await importer.plan(source, { dicom: options.dicom });
+  const place = join(resolve(named), relative(root, source));
+  const plan = await importer.plan(source, { dicom: options.dicom, place });
   if (plan === undefined) {
     throw new Error(
       `Expected ${importer.layout} in ${named} for ${importer.title}, found none; name ${(await archiveIn(source)) ?? 'its top folder'}.`,
@@ -88,7 +89,7 @@ async function importFolder(
   const exclusion = await Exclusion.of(options.exclude ?? []);
   await mkdir(join(out, 'imagesTr'), { recursive: true });
   await mkdir(join(out, 'labelsTr'), { recursive: true });
-  const store = await CaseStore.open(out);
+  const store = await CaseStore.open(out, kind);
   const names = caseNames(plan.cases);
   const cases: CaseReport[] = [];
   const skipped: SkippedCase[] = [...(plan.skipped ?? [])];
@@ -250,6 +251,7 @@ async function finish(out: string, plan: ImportPlan, report: ImportReport): Prom
     approximateHu: plan.approximateHu,
     lineage: ofCases((one) => one.lineage),
     slicePositions: ofCases((one) => one.slicePositions),
+    sliceExtents: ofCases((one) => one.sliceExtents),
   });
   await rm(join(out, '.import'), { recursive: true, force: true });
 }

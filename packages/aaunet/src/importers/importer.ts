@@ -36,6 +36,8 @@ export interface SourceCase {
   readonly lineage?: Lineage | undefined;
   /** Paths of what is read, for the report and to notice changes. */
   readonly files: readonly string[];
+  /** What else decides what `read` gives, such as a mapping of labels; JSON, to notice changes. */
+  readonly settings?: unknown;
   /** @throws Error of one sentence: the case is then skipped with that reason */
   readonly read: (notes: Notes) => Promise<ImportedCase>;
 }
@@ -67,13 +69,18 @@ export interface ImporterOptions {
   readonly dicom?: string | undefined;
 }
 
+export interface PlanOptions extends ImporterOptions {
+  /** Absolute path of the source as people know it: of an archive, not what it was unpacked to. */
+  readonly place: string;
+}
+
 /** One kind of data set that can be imported: a row of the table in `importers.ts`. */
 export interface Importer {
   readonly title: string;
   /** The layout in words, after "Expected": what the error says where it is not there. */
   readonly layout: string;
   /** What is in the folder; undefined where the layout is not there. @throws Error where it is there but cannot be used */
-  readonly plan: (source: string, options: ImporterOptions) => Promise<ImportPlan | undefined>;
+  readonly plan: (source: string, options: PlanOptions) => Promise<ImportPlan | undefined>;
 }
 
 /** The types of the public data sets, none of which marks chronic subdural blood or air. */

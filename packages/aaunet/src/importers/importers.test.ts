@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { toCanonical, type Volume } from '@aaunet/imaging';
+import { toCanonical, writeNifti, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -11,10 +11,12 @@ import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import type { Splits } from '../datasets/splits.js';
 import { grayJpeg } from '../testing/gray-jpeg.js';
+import { makeZip } from '../testing/zip-folder.js';
 import { importDataset, type ImportOptions } from './import-dataset.js';
 import type { ImportKind } from './importers.js';
 import {
   BHSD_CASES,
+  binary,
   miniCase,
   put,
   SIZE,
@@ -57,6 +59,19 @@ async function imported(
   const splits = await ensureSplits(dataset, cache, 1);
   await cache.close();
   return { report, dataset, splits };
+}
+
+/** Begins an import that is stopped after so many cases. */
+async function stoppedAfter(count: number, kind: ImportKind): Promise<void> {
+  const controller = new AbortController();
+  const onProgress = (done: number): void => {
+    if (done === count) controller.abort(new Error('stopped'));
+  };
+  const stopped = importDataset(kind, join(folder, 'src'), join(folder, 'out'), {
+    onProgress,
+    signal: controller.signal,
+  });
+  await expect(stopped).rejects.toThrow('stopped');
 }
 
 const labelsOf = async ({ dataset }: Imported, name: string): Promise<Volume> =>
@@ -251,6 +266,43 @@ describe('hemseg', () => {
     ]);
   });
 
+  it.each([
+    ['IPH_IVH_label', '', 'HemSeg-200'],
+    ['HemSeg-200', '', 'HemSeg-200'],
+    // What lies deepest says it.
+    ['HemSeg-200/HemSeg-500', '', 'HemSeg-500'],
+    ['any', '', 'HemSeg-500'],
+    ['IPH_IVH_label.zip', '', 'HemSeg-200'],
+    ['any.zip', 'IPH_IVH_label/', 'HemSeg-200'],
+  ])('knows by its path, here %s/%s, which of the two it is', async (named, top, expected) => {
+    const { scan, labels } = miniCase('a');
+    const files = { image: writeNifti(scan), label: writeNifti(binary(labels)) };
+    const entries = Object.entries(files).flatMap(([kind, bytes]) => [
+      [`${top}train/${kind}/a.nii`, bytes] as const,
+      [`${top}val/${kind}/b.nii`, bytes] as const,
+    ]);
+    const source = join(folder, named);
+    if (named.endsWith('.zip')) await put(source, makeZip(entries));
+    else for (const [path, bytes] of entries) await put(join(source, path), bytes);
+    expect((await importDataset('hemseg', source, join(folder, 'out'))).name).toBe(expected);
+  });
+
+  it('reads a scan again whose list of slices was corrected since the import was stopped', async () => {
+    await writeHemSeg(join(folder, 'src'));
+    await stoppedAfter(3, 'hemseg');
+    const list = join(folder, 'src', 'annotion_file_info_200.jsonl');
+    // The first two scans' lists had been mixed up.
+    const lines = await readFile(list, 'utf8');
+    await put(
+      list,
+      lines.replace(/"scan_(0|1)"/g, (_, n) => `"scan_${n === '0' ? 1 : 0}"`),
+    );
+    const { cases } = await importDataset('hemseg', join(folder, 'src'), join(folder, 'out'));
+    const patients = new Map(cases.map(({ name, patient }) => [name, patient]));
+    expect(patients.get('scan_0')).toBe('rsna-2019:PHANTOM-P1');
+    expect(patients.get('scan_1')).toBe('rsna-2019:PHANTOM-P0');
+  });
+
   it('asks for the DICOM files where there are none', async () => {
     await writeHemSeg(join(folder, 'src'));
     await rm(join(folder, 'src', 'stage_2_train'), { recursive: true });
@@ -272,6 +324,32 @@ describe('nnunet', () => {
     const { dataset } = await imported('nnunet', join(folder, 'first'));
     const { annotated, untyped, hasUnknown } = await readDataset(join(folder, 'first'));
     expect(dataset).toMatchObject({ annotated, untyped, hasUnknown });
+  });
+
+  it('keeps where the cases of a data set of our own come from, though their names do not tell', async () => {
+    await writeNnunet(join(folder, 'src'), 2);
+    const lineage = { source: 'rsna-2019', patient: 'ID_aaaa1111', study: 'ID_0000000001' };
+    const file = join(folder, 'src', 'dataset.json');
+    const ours = { ...(JSON.parse(await readFile(file, 'utf8')) as object), lineage: { HEAD_002: lineage } };
+    await put(file, JSON.stringify(ours));
+    const { dataset } = await imported('nnunet', join(folder, 'src'));
+    expect(dataset.cases[1]).toMatchObject({ patient: 'rsna-2019:ID_aaaa1111', lineage });
+    await writeBhsd(join(folder, 'bhsd'));
+    const exclude = [dataset.folder];
+    const { skipped } = await importDataset('bhsd', join(folder, 'bhsd'), join(folder, 'second'), { exclude });
+    expect(skipped.filter(({ reason }) => reason.includes('has this patient')).map(({ name }) => name)).toEqual([
+      'ID_aaaa1111_ID_0000000001',
+      'ID_aaaa1111_ID_0000000002',
+    ]);
+  });
+
+  it('reads a case again whose labels were corrected since the import was stopped', async () => {
+    await writeNnunet(join(folder, 'src'), 2);
+    await stoppedAfter(1, 'nnunet');
+    const file = join(folder, 'src', 'dataset.json');
+    await put(file, (await readFile(file, 'utf8')).replace('"IPH"', '"EDH"'));
+    const { cases } = await importDataset('nnunet', join(folder, 'src'), join(folder, 'out'));
+    expect(cases.map(({ voxels }) => [voxels[1], voxels[4]! > 0])).toEqual(cases.map(() => [0, true]));
   });
 
   it('refuses labels that it does not know, naming the way out', async () => {

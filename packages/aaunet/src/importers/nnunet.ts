@@ -4,10 +4,12 @@ import { LABELS, type LabelName } from '@aaunet/imaging';
 import { z } from 'zod';
 
 import { UNKNOWN_LABEL, UNKNOWN_NAME } from '../datasets/annotation.js';
+import { lineageSchema, slicePlacesSchema } from '../datasets/dataset.js';
+import { inTruePlaces } from '../datasets/read-case.js';
 import { readJson } from '../schema-errors.js';
 import { unmatched } from './bhsd.js';
 import { listFiles, niftiFilesIn, type FoundFile } from './files.js';
-import type { Importer } from './importer.js';
+import type { Importer, Notes } from './importer.js';
 import { cq500Lineage, rsnaLineage } from './lineage.js';
 import { readPair, valueMapping } from './masks.js';
 
@@ -25,6 +27,8 @@ const schema = z.looseObject({
   untyped: z.array(z.enum(labelNames)).optional(),
   synthetic: z.boolean().optional(),
   approximateHu: z.boolean().optional(),
+  lineage: z.record(z.string(), lineageSchema).optional(),
+  ...slicePlacesSchema.shape,
 });
 
 /** What other data sets call the types of Table I. */
@@ -78,13 +82,18 @@ export const nnunet: Importer = {
       cases: [...images].flatMap(([name, image]: [string, FoundFile]) => {
         const mask = masks.get(name);
         if (mask === undefined) return [];
+        const places = { slicePositions: file.slicePositions?.[name], sliceExtents: file.sliceExtents?.[name] };
         return [
           {
             name,
             patient: file.patients?.[name] ?? name,
-            lineage: rsnaLineage(name) ?? cq500Lineage(name),
+            lineage: file.lineage?.[name] ?? rsnaLineage(name) ?? cq500Lineage(name),
             files: [image.absolute, mask.absolute],
-            read: readPair.bind(undefined, image.absolute, mask.absolute, mapping),
+            settings: { labels: file.labels, ...places },
+            read: async (notes: Notes) => {
+              const found = await readPair(image.absolute, mask.absolute, mapping, notes);
+              return { ...found, image: inTruePlaces(found.image, name, places) };
+            },
           },
         ];
       }),

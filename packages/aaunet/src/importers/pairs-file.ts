@@ -37,7 +37,7 @@ export const pairsSchema = z.strictObject({
   annotated: z.array(z.enum(labelNames)).optional(),
   /** What "ignore" may be; anything where absent. */
   untyped: z.array(z.enum(labelNames)).optional(),
-  /** HU = value * slope + intercept, for images that were stored without it. */
+  /** HU = value * slope + intercept, for NIfTI images that were stored without it; DICOM says its own. */
   hu: z.strictObject({ slope: z.number().default(1), intercept: z.number().default(0) }).optional(),
   /** True for phantoms. */
   synthetic: z.boolean().optional(),

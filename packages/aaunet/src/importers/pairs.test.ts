@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { LABELS, sliceExtents, voxelToPatient, writeDicomSeries, type Volume } from '@aaunet/imaging';
+import { LABELS, labelVolumesMl, sliceExtents, voxelToPatient, writeDicomSeries, type Volume } from '@aaunet/imaging';
 import { readNiftiFile, readVolume } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -75,13 +75,13 @@ describe('pairs', () => {
     expect((await readNiftiFile(imagePath(out, 'B-2'))).volume.data).toEqual(b.scan.data);
   });
 
-  it('keeps the true places of unevenly spaced slices, so that mL count each slice as thick as it is', async () => {
+  it('keeps the true places and extents of unevenly spaced slices, so that mL are those of the series itself', async () => {
     const { scan, labels: marks } = miniCase('uneven');
     const [x, y] = voxelToPatient(scan.affine, 0, 0, 0);
-    // 2 mm apart, then 4, 6: the mean step that NIfTI holds is right for none of them.
-    const offsets = Array.from({ length: scan.slices }, (_, k) => k * (k + 1));
+    // The long step is a gap, which only the slices' thickness tells: positions alone would count it as blood.
+    const offsets = [0, 5, 25];
     const positions = offsets.map((z): [number, number, number] => [-x, -y, z]);
-    const series = { ...scan, positions, extents: sliceExtents(offsets) };
+    const series = { ...scan, positions, extents: [5, 5, 5] };
     for (const [k, bytes] of writeDicomSeries(series, { seed: 'uneven' }).entries())
       await put(join(source, 'study', `${k}.dcm`), bytes);
     const { volume } = await readVolume(join(source, 'study'));
@@ -96,7 +96,51 @@ describe('pairs', () => {
     expect(one!.slicePositions).toEqual(volume.positions);
     const read = await readCase(one!, labelCount(dataset));
     expect(read.image.extents).toEqual(volume.extents);
-    expect(new Set(read.image.extents).size).toBeGreaterThan(1);
+    expect(read.image.extents).not.toEqual(sliceExtents(offsets));
+    expect(labelVolumesMl(read.labels)).toEqual(labelVolumesMl({ ...volume, data: read.labels.data }));
+    // A data set of ours that is imported again says the same.
+    await importDataset('nnunet', out, join(folder, 'again'));
+    const again = await readDataset(join(folder, 'again'));
+    expect((await readCase(again.cases[0]!, labelCount(again))).image).toEqual(read.image);
+  });
+
+  it('reads cases again whose labels, patient, series or intercept were corrected since the import was stopped', async () => {
+    for (const name of ['x', 'y']) {
+      const { scan, labels: marks } = miniCase(name);
+      await putNifti(join(source, `${name}.nii`), scan);
+      await putNifti(join(source, `${name}-seg.nii`), binary(marks));
+    }
+    const pairs = ['x', 'y'].map((name) => ({ image: `${name}.nii`, mask: `${name}-seg.nii`, patient: 'P1' }));
+    await write({ name: 'm', labels: { 1: 'ICH' }, pairs });
+    const controller = new AbortController();
+    const onProgress = (): void => {
+      controller.abort(new Error('stopped'));
+    };
+    const stopped = importDataset('pairs', source, out, { onProgress, signal: controller.signal });
+    await expect(stopped).rejects.toThrow('stopped');
+    const corrected = [{ ...pairs[0], patient: 'P2' }, pairs[1]];
+    await write({ name: 'm', labels: { 1: 'SDH' }, hu: { intercept: -24 }, pairs: corrected });
+    const { cases } = await importDataset('pairs', source, out);
+    expect(cases.map(({ patient, hu, voxels }) => [patient, hu.min, voxels[1]])).toEqual([
+      ['P2', -1024, 0],
+      ['P1', -1024, 0],
+    ]);
+    expect(cases[0]!.voxels[2]).toBeGreaterThan(0);
+  });
+
+  it('adds the intercept to NIfTI images alone: DICOM says its own', async () => {
+    const { scan, labels: marks } = miniCase('x');
+    await putNifti(join(source, 'n.nii'), { ...scan, data: scan.data.map((hu) => hu + 1024) });
+    for (const [k, bytes] of writeDicomSeries(miniCase('d').scan, { seed: 'd' }).entries())
+      await put(join(source, 'd', `${k}.dcm`), bytes);
+    await putNifti(join(source, 'mask.nii'), binary(marks));
+    const pairs = ['n.nii', 'd'].map((image) => ({ image, mask: 'mask.nii' }));
+    await write({ name: 'm', labels: { 1: 'ICH' }, hu: { intercept: -1024 }, pairs });
+    const { cases } = await importDataset('pairs', source, out);
+    expect(cases.map(({ name, hu }) => [name, hu.min])).toEqual([
+      ['n', -1000],
+      ['d', -1000],
+    ]);
   });
 
   it('finds pairs by a template, and adds a missing intercept', async () => {

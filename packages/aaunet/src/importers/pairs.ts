@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { LABELS, placeSegmentation, readDicomSegmentation, type DicomSegment, type Volume } from '@aaunet/imaging';
-import { isPairedName, readVolume } from '@aaunet/imaging/node';
+import { isPairedName, readVolume, type ReadVolume } from '@aaunet/imaging/node';
 
 import { UNKNOWN_LABEL, UNKNOWN_NAME } from '../datasets/annotation.js';
 import { readJson } from '../schema-errors.js';
@@ -57,6 +57,7 @@ async function caseOf(folder: string, pair: Pair, file: PairsFile) {
     name,
     patient: pair.patient ?? name,
     lineage: rsnaLineage(name) ?? cq500Lineage(name),
+    settings: { labels: file.labels, hu: file.hu, series: pair.series },
     files: isFolder ? [...(await listFiles(image)).map(({ absolute }) => absolute), mask] : [image, mask],
     read: (notes: Notes) => readListed(image, mask, { pair, file }, notes),
   };
@@ -108,10 +109,11 @@ async function readListed(
   };
   if (isSegmentation(mask)) {
     const labels = await readSegments(mask, read.volume, file, notes);
-    return { image: toHu(read.volume, file), labels };
+    return { image: toHu(read, file), labels };
   }
   const aligned = alignMask(scan, await readInput(mask, 'mask', notes), notes);
-  return { image: toHu(aligned.image, file), labels: mapLabels(aligned.mask, numbersOf(file)) };
+  const labels = mapLabels(aligned.mask, numbersOf(file));
+  return { image: toHu({ ...read, volume: aligned.image }, file), labels };
 }
 
 function labelNumber(name: PairsFile['labels'][string]): number {
@@ -154,7 +156,8 @@ async function readSegments(path: string, scan: Volume, file: PairsFile, notes: 
   return labels;
 }
 
-function toHu(image: Volume, { hu }: PairsFile): Volume {
-  if (hu === undefined || (hu.slope === 1 && hu.intercept === 0)) return image;
-  return { ...image, data: Float64Array.from(image.data, (value) => value * hu.slope + hu.intercept) };
+/** DICOM says its own slope and intercept, which reading has used. */
+function toHu({ source, volume }: Pick<ReadVolume, 'source' | 'volume'>, { hu }: PairsFile): Volume {
+  if (source === 'dicom' || hu === undefined || (hu.slope === 1 && hu.intercept === 0)) return volume;
+  return { ...volume, data: Float64Array.from(volume.data, (value) => value * hu.slope + hu.intercept) };
 }

@@ -1,5 +1,7 @@
+import { medianOf } from '@aaunet/imaging';
 import { z } from 'zod';
 
+import { count } from '../count.js';
 import { lineageSchema } from '../datasets/dataset.js';
 import type { Note, SkippedCase } from './importer.js';
 
@@ -15,8 +17,9 @@ export const caseReportSchema = z.strictObject({
   /** Millimetres between columns, rows and slices. */
   spacing: z.array(z.number()).length(3),
   tiltDegrees: z.number().optional(),
-  /** Of unevenly spaced slices, which the image file cannot hold: as `slicePositions` of dataset.json. */
+  /** Of unevenly spaced slices, which the image file cannot hold: as `slicePositions` and `sliceExtents` of dataset.json. */
   slicePositions: z.array(z.tuple([z.number(), z.number(), z.number()])).optional(),
+  sliceExtents: z.array(z.number()).optional(),
   hu: z.strictObject({ min: z.number(), max: z.number() }),
   /** Voxels of each label, 0 to 8. */
   voxels: z.array(z.int()),
@@ -68,7 +71,7 @@ export function formatImportReport(report: ImportReport): string {
   );
   if (cases.length > 0) {
     const steps = cases.map(({ spacing }) => spacing[2]!).sort((a, b) => a - b);
-    lines.push(`mm between slices: ${steps[0]} to ${steps.at(-1)}, median ${steps[steps.length >> 1]}`);
+    lines.push(`mm between slices: ${steps[0]} to ${steps.at(-1)}, median ${Number(medianOf(steps).toFixed(4))}`);
   }
   for (const { level, message } of report.notes) lines.push(`${level}: ${message}`);
   const notes = cases.flatMap(({ name, notes: own }) =>
@@ -94,8 +97,4 @@ function grouped(items: readonly { name: string; text: string }[]): string[] {
     const like = names.length > 1 ? ', the figures being those of the first' : '';
     return `${text} (${shown}${more}${/\d/.test(text) ? like : ''})`;
   });
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -11,10 +11,11 @@ import { imagePath, labelPath } from '../datasets/dataset.js';
 import { readJson } from '../schema-errors.js';
 import { checkExtent, checkHu } from './hounsfield.js';
 import { Notes, type ImportedCase, type SourceCase } from './importer.js';
+import type { ImportKind } from './importers.js';
 import { caseReportSchema, type CaseReport } from './report.js';
 
 /** Changes when what is written for a case does, so that an older half-done import is not continued. */
-const FORMAT = 'aaunet-import-3';
+const FORMAT = 'aaunet-import-4';
 
 const recordSchema = z.strictObject({ format: z.literal(FORMAT), inputs: z.string(), report: caseReportSchema });
 
@@ -38,16 +39,19 @@ export function caseNames(cases: readonly SourceCase[]): string[] {
 
 /** The cases of an import in progress: each is written once, and known again when the import is continued. */
 export class CaseStore {
-  private constructor(private readonly out: string) {}
+  private constructor(
+    private readonly out: string,
+    private readonly kind: ImportKind,
+  ) {}
 
-  static async open(out: string): Promise<CaseStore> {
+  static async open(out: string, kind: ImportKind): Promise<CaseStore> {
     await mkdir(join(out, '.import'), { recursive: true });
-    return new CaseStore(out);
+    return new CaseStore(out, kind);
   }
 
-  /** Reads, checks and writes a case, unless an earlier import did so from the same files. */
+  /** Reads, checks and writes a case, unless an earlier import did so from the same files under the same settings. */
   async importOnce(item: SourceCase, name: string, shortPath: (path: string) => string): Promise<CaseReport> {
-    const inputs = await fingerprint(item.files);
+    const inputs = await fingerprint(this.kind, item);
     const record = join(this.out, '.import', `${name}.json`);
     const before = await readJson(record, recordSchema).catch(() => undefined);
     if (before?.inputs === inputs) return before.report;
@@ -75,8 +79,8 @@ export class CaseStore {
   }
 }
 
-async function fingerprint(files: readonly string[]): Promise<string> {
-  const hash = createHash('sha256');
+async function fingerprint(kind: ImportKind, { files, patient, lineage, settings }: SourceCase): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify([kind, patient, lineage, settings]));
   for (const file of files) {
     const { size, mtimeMs } = await stat(file);
     hash.update(`${file} ${size} ${mtimeMs}\n`);
@@ -101,7 +105,7 @@ function describe(
   for (const label of labels.data) voxels[label]!++;
   if (voxels.slice(1).every((count) => count === 0)) notes.add('found', 'The mask is empty.');
   const { min, max } = valueRange(image);
-  const { data, slices, rows, columns, affine, positions } = image;
+  const { data, slices, rows, columns, affine, positions, extents } = image;
   const lineage = found.lineage ?? item.lineage;
   const tilt = tiltDegrees(affine);
   return {
@@ -113,6 +117,7 @@ function describe(
     spacing: spacingOf(affine).map((value) => Number(value.toFixed(4))),
     ...(tilt > 0.1 && { tiltDegrees: Number(tilt.toFixed(2)) }),
     ...(positions && { slicePositions: positions.map(([x, y, z]): [number, number, number] => [x, y, z]) }),
+    ...(extents && { sliceExtents: [...extents] }),
     hu: { min, max },
     voxels,
     sha256: createHash('sha256')

@@ -1,13 +1,7 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import {
-  inputFingerprint,
-  newManifest,
-  readManifest,
-  writeManifest,
-  type Manifest,
-  type ManifestOptions,
-} from './manifest.js';
+import { inputFingerprint, originOf, readManifest, writeManifest, type ManifestResult } from './manifest.js';
 import { outputName } from './outputs.js';
 import type { Prediction, PredictResult, PredictRunOptions } from './predict.js';
 import type { ModelIdentity } from './report.js';
@@ -25,43 +19,42 @@ type BatchOptions = PredictRunOptions & { readonly as?: string | undefined };
 /** Many scans, their result folders, and the manifest of what was done, which is written after every one. */
 export class BatchRun {
   readonly tasks: BatchTask[] = [];
+  /** Of this call and of earlier ones. */
+  private readonly results: ManifestResult[] = [];
   private readonly predictions: Prediction[] = [];
   private readonly failures: { input: string; name: string; error: Error }[] = [];
   private readonly skipped: string[] = [];
 
   private constructor(
-    private readonly manifest: Manifest,
+    private readonly origin: ReturnType<typeof originOf>,
     private readonly options: BatchOptions,
   ) {}
 
-  /** Names the results and, with `resume`, leaves out those that an earlier manifest says are done. */
+  /** Names the results and, with `resume`, leaves out those that an earlier manifest says are done and that are there. */
   static async start(identity: ModelIdentity, inputs: readonly string[], options: BatchOptions): Promise<BatchRun> {
     const { out, names = 'path', resume = false, as } = options;
-    const settings: ManifestOptions = { flip: options.flip ?? false, probabilities: options.probabilities ?? false };
-    const earlier = await readManifest(out).catch(() => undefined);
-    const run = new BatchRun(newManifest(identity, settings), options);
+    const settings = { flip: options.flip ?? false, probabilities: options.probabilities ?? false };
+    const earlier = (await readManifest(out).catch(() => undefined))?.results ?? [];
+    const run = new BatchRun(originOf(identity, settings), options);
     const taken = new Set<string>();
     const digits = Math.max(3, String(inputs.length).length);
     for (const [index, input] of inputs.entries()) {
       const numbered = `study-${String(index + 1).padStart(digits, '0')}`;
       const name = as ?? (names === 'number' ? numbered : outputName(input, taken));
       taken.add(name);
-      const fingerprint = await inputFingerprint(input, identity, {
-        ...settings,
-        seriesUid: options.seriesUid,
-        repair: options.repair,
-      });
-      const entry = earlier?.results.find((result) => result.name === name);
-      if (resume && entry?.status === 'done' && entry.fingerprint === fingerprint) {
-        run.manifest.results.push(entry);
+      const { seriesUid, repair } = options;
+      const fingerprint = await inputFingerprint(input, identity, { ...settings, seriesUid, repair }, out);
+      const entry = earlier.find((result) => result.name === name);
+      const isDone = entry?.status === 'done' && entry.fingerprint === fingerprint;
+      if (resume && isDone && (await isFile(join(out, name, 'report.json')))) {
+        run.results.push(entry);
         run.skipped.push(input);
       } else {
         run.tasks.push({ input, name, fingerprint });
       }
     }
     // Results that this call does not touch stay listed.
-    const own = new Set(taken);
-    run.manifest.results.push(...(earlier?.results ?? []).filter(({ name }) => !own.has(name)));
+    for (const entry of earlier) if (!taken.has(entry.name)) run.results.push(entry);
     return run;
   }
 
@@ -94,9 +87,16 @@ export class BatchRun {
     return { predictions: this.predictions, failures: this.failures, skipped: this.skipped };
   }
 
-  private async record(task: BatchTask, outcome: Pick<Manifest['results'][number], 'status' | 'error'>): Promise<void> {
-    this.manifest.results.push({ ...task, ...outcome, finished: new Date().toISOString() });
+  private async record(task: BatchTask, outcome: Pick<ManifestResult, 'status' | 'error'>): Promise<void> {
+    this.results.push({ ...task, ...outcome, finished: new Date().toISOString(), ...this.origin });
     // A process that does one scan for another leaves the manifest to that one.
-    if (this.options.as === undefined) await writeManifest(this.options.out, this.manifest);
+    if (this.options.as === undefined) await writeManifest(this.options.out, this.results);
   }
+}
+
+function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (status) => status.isFile(),
+    () => false,
+  );
 }

@@ -1,14 +1,16 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { LABELS, parseDicom, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
+import { makeZip } from '../testing/zip-folder.js';
 import type { SegmentationEngine } from './engine.js';
 import { expandInputs } from './expand-inputs.js';
+import { inputFingerprint, readManifest } from './manifest.js';
 import { predictWith } from './predict.js';
 
 /** Marks what is above 45 HU and below 150 as SDH, with a probability of four fifths. */
@@ -46,18 +48,31 @@ describe('a folder of studies, two of them corrupt', () => {
     expect(predictions).toHaveLength(4);
     expect(failures.map(({ input }) => input)).toEqual([join(studies, 'S03'), join(studies, 'S05')]);
     for (const { error } of failures) expect(error.message).toMatch(/^Expected an axial CT series/);
-    const manifest = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')) as {
-      models: unknown;
-      results: { status: string }[];
-    };
-    expect(manifest.models).toEqual([{ name: 'threshold', sha256: 'ab' }]);
-    expect(manifest.results.filter(({ status }) => status === 'failed')).toHaveLength(2);
+    const { results } = (await readManifest(out))!;
+    expect(results.filter(({ status }) => status === 'failed')).toHaveLength(2);
 
     const again = await predictWith(engine, inputs, { out, resume: true });
     expect([again.predictions.length, again.failures.length, again.skipped.length]).toEqual([0, 2, 4]);
     const other = { ...engine, identity: { ...engine.identity, sha256: 'cd' } };
-    expect((await predictWith(other, inputs.slice(0, 2), { out, resume: true })).skipped).toEqual([]);
+    const options = { out, resume: true, flip: true };
+    expect((await predictWith(other, inputs.slice(0, 2), options)).skipped).toEqual([]);
+    // Each result names the weights and options that made it, whatever was done in the folder later.
+    const made = new Map(
+      (await readManifest(out))!.results.map(({ name, models, options }) => [name, { models, options }]),
+    );
+    expect(made.get('S02')).toMatchObject({ models: [{ name: 'threshold', sha256: 'ab' }], options: { flip: false } });
+    expect(made.get('S01')).toMatchObject({ models: [{ name: 'threshold', sha256: 'cd' }], options: { flip: true } });
   }, 60_000);
+
+  it('does a scan again whose result was removed', async () => {
+    const inputs = await expandInputs([await writeStudies(join(folder, 'studies'), 2)]);
+    const out = join(folder, 'out');
+    await predictWith(engine, inputs, { out });
+    await rm(join(out, 'S01'), { recursive: true });
+    const { predictions, skipped } = await predictWith(engine, inputs, { out, resume: true });
+    expect([predictions.map(({ folder: made }) => made), skipped]).toEqual([[join(out, 'S01')], [inputs[0]]]);
+    expect(await readdir(join(out, 'S01'))).toContain('report.json');
+  });
 });
 
 describe('a batch that is stopped midway', () => {
@@ -82,6 +97,15 @@ describe('a batch that is stopped midway', () => {
   });
 });
 
+describe('a folder of zip archives', () => {
+  it('is refused with the way out: to name the archives', async () => {
+    await mkdir(join(folder, 'zips'));
+    await writeFile(join(folder, 'zips', 'a.zip'), makeZip([['1.dcm', Uint8Array.of(1)]]));
+    const { failures } = await predictWith(engine, [join(folder, 'zips')], { out: join(folder, 'out') });
+    expect(failures[0]!.error.message).toContain('found a zip archive: name it instead of its folder');
+  });
+});
+
 describe('results of a DICOM series', () => {
   it('are objects of its study, with probabilities where asked for, and no patient in their names', async () => {
     const studies = await writeStudies(join(folder, 'studies'), 1);
@@ -103,6 +127,40 @@ describe('results of a DICOM series', () => {
     expect(page).toContain('synthetic');
     expect(page).not.toMatch(/(src|href)="(?!data:)/);
     expect(page).not.toContain('PHANTOM^');
+  });
+});
+
+describe('inputFingerprint', () => {
+  const of = (input: string): Promise<string> =>
+    inputFingerprint(join(folder, input), engine.identity, { flip: false, probabilities: false }, join(folder, 'out'));
+  const write = async (path: string, text: string): Promise<void> => {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), text);
+  };
+
+  it.each([
+    ['one file of a series', '1.dcm', 'more/2.dcm'],
+    ['a DICOMDIR', 'DICOMDIR', 'IMAGES/I1'],
+    ['the header of a pair', 'a.hdr', 'a.IMG.gz'],
+    ['the voxels of a pair', 'a.img', 'a.hdr'],
+  ])('changes with all that is read for %s', async (_, input, other) => {
+    await write(input, 'named');
+    await write(other, 'read, too');
+    const before = await of(input);
+    expect(await of(input)).toBe(before);
+    await write(other, 'read as well');
+    expect(await of(input)).not.toBe(before);
+  });
+
+  it.each([
+    ['another pair', 'a.hdr', 'b.img'],
+    ['another NIfTI file', 'a.img', 'a.nii'],
+    ['the results', '1.dcm', 'out/1/report.json'],
+  ])('does not change with %s beside it', async (_, input, other) => {
+    await write(input, 'named');
+    const before = await of(input);
+    await write(other, 'not read');
+    expect(await of(input)).toBe(before);
   });
 });
 

@@ -1,8 +1,8 @@
 import type { Affine, Volume } from '@aaunet/imaging';
 import { describe, expect, it } from 'vitest';
 
-import { renderHtmlReport, sliceRanges, tellingSlices } from './html-report.js';
-import { makeReport } from './report.js';
+import { renderHtmlReport, tellingSlices } from './html-report.js';
+import { makeReport, sliceRanges } from './report.js';
 
 const AFFINE: Affine = [
   [-1, 0, 0, 0],
@@ -46,6 +46,7 @@ describe('the report page', () => {
     expect(page).toContain('Slice 2: the largest area of ICH, SDH');
     expect(page.match(/data:image\/png;base64/g)).toHaveLength(3);
     expect(page).toContain('not assessed');
+    expect(page).toContain('Findings: 0.1 mL of blood');
   });
 
   it('puts warnings before findings, escapes whatever comes from outside, and asks for nothing from anywhere', () => {

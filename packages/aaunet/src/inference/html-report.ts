@@ -1,21 +1,10 @@
 import { LABELS } from '@aaunet/imaging';
 
+import { count } from '../count.js';
 import { escapeHtml, htmlPage, htmlPicture, htmlTable } from './html.js';
-import type { SegmentationReport, TypeFinding } from './report.js';
+import { sliceRanges, type SegmentationReport, type TypeFinding } from './report.js';
 
 const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
-
-/** Slice numbers as ranges: 3-7, 9. */
-export function sliceRanges(slices: readonly number[]): string {
-  const ranges: string[] = [];
-  for (let start = 0; start < slices.length;) {
-    let end = start;
-    while (end + 1 < slices.length && slices[end + 1] === slices[end]! + 1) end++;
-    ranges.push(start === end ? String(slices[start]) : `${slices[start]}-${slices[end]}`);
-    start = end + 1;
-  }
-  return ranges.join(', ');
-}
 
 function findingRow(finding: TypeFinding): string[] {
   const { name, title, assessed, volumeMl, slices, lesions, largestLesion } = finding;
@@ -52,7 +41,7 @@ export interface ReportPictures {
 
 /** The one-page report of a scan, complete in itself: warnings, measures of every type, pictures. */
 export function renderHtmlReport(report: SegmentationReport, { montage, pair }: ReportPictures): string {
-  const { geometry, problems, notice, name, model, software, totalMl } = report;
+  const { geometry, problems, notice, name, model, software, bloodMl } = report;
   const steps = geometry.stepMm;
   const spacing = `${geometry.spacingMm[0].toFixed(2)} x ${geometry.spacingMm[1].toFixed(2)} mm`;
   const distance =
@@ -72,7 +61,7 @@ export function renderHtmlReport(report: SegmentationReport, { montage, pair }: 
     `<h1>${escapeHtml(name)}</h1>
 <p class="quiet">Automatic outlines of intracranial hemorrhage by ${escapeHtml(model.name)} (${escapeHtml(software)}), not looked at by any person.</p>
 ${warnings.map((text) => `<p class="notice">${escapeHtml(text)}</p>`).join('\n')}
-<h2>Findings: ${ml(totalMl)} mL in all</h2>
+<h2>Findings: ${ml(bloodMl)} mL of blood</h2>
 ${htmlTable(
   ['type', 'volume, mL', 'lesions', 'largest diameter, mm', 'ABC/2 of the largest, mL', 'slices'],
   report.types.map(findingRow),
@@ -83,7 +72,7 @@ ${pairs.length === 0 ? '' : `<h2>Where each type is largest</h2>\n<div class="pa
 <h2>Slices</h2>
 <figure>${htmlPicture(montage, 'All slices with the outlined lesions')}</figure>
 <h2>Scan and network</h2>
-<p>${geometry.slices} slices of ${geometry.columns} x ${geometry.rows} pixels, ${spacing}, ${distance}${tilt}; source ${report.source === 'dicom' ? 'DICOM' : 'NIfTI'}.</p>
+<p>${count(geometry.slices, 'slice')} of ${geometry.columns} x ${geometry.rows} pixels, ${spacing}, ${distance}${tilt}; source ${report.source === 'dicom' ? 'DICOM' : 'NIfTI'}.</p>
 <p class="quiet">Weights SHA-256 ${escapeHtml(model.sha256 ?? 'unknown')}.</p>`,
   );
 }

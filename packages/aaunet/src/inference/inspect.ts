@@ -1,6 +1,7 @@
 import { inspect as inspectScan, type InspectedSeries, type Inspection } from '@aaunet/imaging/node';
 
 import { writeFileAtomic } from '../atomic.js';
+import { count } from '../count.js';
 import { renderScanSheet } from './scan-sheet.js';
 
 export interface InspectScanOptions {
@@ -46,9 +47,7 @@ export function formatInspection({ series, skipped }: Inspection): string {
   const parts = series.map(formatSeries);
   if (series.length === 0) parts.push('No axial CT series that can be read.');
   if (skipped.length > 0) {
-    parts.push(
-      [`${skipped.length} ${skipped.length === 1 ? 'file' : 'files'} not used:`, ...skippedLines(skipped)].join('\n'),
-    );
+    parts.push([`${count(skipped.length, 'file')} not used:`, ...skippedLines(skipped)].join('\n'));
   }
   return parts.join('\n\n');
 }
@@ -72,7 +71,7 @@ function formatSeries(series: InspectedSeries): string {
   const [low, high] = [positions[0]![2], positions.at(-1)![2]];
   const lines = [
     `${series.chosen ? '* ' : '  '}${name}${series.uid === '' ? '' : `  ${series.uid}`}`,
-    `    ${slices} slices of ${rows} x ${columns} pixels, ${rowSpacing.toFixed(3)} x ${columnSpacing.toFixed(3)} mm`,
+    `    ${count(slices, 'slice')} of ${rows} x ${columns} pixels, ${rowSpacing.toFixed(3)} x ${columnSpacing.toFixed(3)} mm`,
     `    step ${step}, z from ${low.toFixed(1)} to ${high.toFixed(1)} mm, tilt ${series.tiltDegrees.toFixed(1)} degrees`,
     `    HU ${hu.min} to ${hu.max}, mean ${hu.mean.toFixed(1)}`,
     `    sha256 ${series.sha256}`,

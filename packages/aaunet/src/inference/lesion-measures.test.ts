@@ -52,6 +52,21 @@ describe('measureLesions', () => {
   });
 });
 
+describe('a label map of noise', () => {
+  it('is measured, though it has more lesions than a call has room for arguments', () => {
+    const [slices, rows, columns] = [17, 256, 256];
+    const data = new Uint8Array(slices * rows * columns);
+    for (let z = 0; z < slices; z += 2)
+      for (let y = 0; y < rows; y += 2) for (let x = 0; x < columns; x += 2) data[(z * rows + y) * columns + x] = 1;
+    data[1] = 1;
+    const labels: Volume<Uint8Array> = { data, slices, rows, columns, affine };
+    const { lesions, largestLesion } = measureLesions(labels, labels, 1);
+    // The voxel between the first two makes one lesion of three.
+    expect(lesions).toBe(9 * 128 * 128 - 1);
+    expect(largestLesion!.volumeMl).toBeCloseTo((3 * 0.5 * 1 * 4) / 1000, 9);
+  });
+});
+
 describe('volumes of uneven slices', () => {
   it('agree with counting voxels to 1e-6', () => {
     const labels = mapOf([

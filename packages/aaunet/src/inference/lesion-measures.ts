@@ -80,7 +80,7 @@ export function measureLesions(
   ids.forEach((id, voxel) => {
     if (id > 0) volumes[id - 1]! += mlPerVoxel[Math.floor(voxel / plane)]!;
   });
-  const largest = volumes.indexOf(Math.max(...volumes)) + 1;
+  const largest = volumes.reduce((best, volume, index) => (volume > volumes[best]! ? index : best), 0) + 1;
   const areas = Array.from({ length: scan.slices }, (_, k) =>
     ids.subarray(k * plane, (k + 1) * plane).reduce((count, id) => count + (id === largest ? 1 : 0), 0),
   );

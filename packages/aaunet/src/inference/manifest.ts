@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
+import { isPairedName, kindOfInput } from '@aaunet/imaging/node';
 import { z } from 'zod';
 
 import { writeJsonAtomic } from '../atomic.js';
@@ -11,38 +12,39 @@ import type { ModelIdentity } from './report.js';
 
 const MOST_FILES = 200_000;
 
-const manifestSchema = z.strictObject({
-  format: z.literal('aaunet-manifest-1'),
+const resultSchema = z.strictObject({
+  /** Folder of the result in this folder. */
+  name: z.string(),
+  input: z.string(),
+  /** Changes when the input's files, the weights or the options do. */
+  fingerprint: z.string(),
+  status: z.enum(['done', 'failed']),
+  error: z.string().optional(),
+  finished: z.string(),
+  /** What made the result: others in the same folder may be other networks' work. */
   software: z.string(),
   models: z.array(z.strictObject({ name: z.string(), sha256: z.string() })),
   syntheticWeights: z.boolean(),
   options: z.strictObject({ flip: z.boolean(), probabilities: z.boolean() }),
-  results: z.array(
-    z.strictObject({
-      /** Folder of the result in this folder. */
-      name: z.string(),
-      input: z.string(),
-      /** Changes when the input's files, the weights or the options do. */
-      fingerprint: z.string(),
-      status: z.enum(['done', 'failed']),
-      error: z.string().optional(),
-      finished: z.string(),
-    }),
-  ),
 });
 
-/** manifest.json: what was done in an output folder, with which weights. */
-export type Manifest = z.output<typeof manifestSchema>;
-export type ManifestOptions = Manifest['options'];
+const manifestSchema = z.strictObject({ format: z.literal('aaunet-manifest-2'), results: z.array(resultSchema) });
 
-export function newManifest(identity: ModelIdentity, options: ManifestOptions): Manifest {
+/** manifest.json: what was done in an output folder, each result with the weights and options that made it. */
+export type Manifest = z.output<typeof manifestSchema>;
+export type ManifestResult = Manifest['results'][number];
+export type ManifestOptions = ManifestResult['options'];
+
+/** What all results of one call have in common. */
+export function originOf(
+  identity: ModelIdentity,
+  options: ManifestOptions,
+): Pick<ManifestResult, 'software' | 'models' | 'syntheticWeights' | 'options'> {
   return {
-    format: 'aaunet-manifest-1',
     software: SOFTWARE,
     models: [...(identity.members ?? [{ name: identity.name, sha256: identity.sha256 ?? 'unknown' }])],
     syntheticWeights: identity.syntheticWeights,
     options,
-    results: [],
   };
 }
 
@@ -52,24 +54,45 @@ export async function readManifest(out: string): Promise<Manifest | undefined> {
   return readJson(path, manifestSchema);
 }
 
-export async function writeManifest(out: string, manifest: Manifest): Promise<void> {
-  await writeJsonAtomic(join(out, 'manifest.json'), manifest);
+export async function writeManifest(out: string, results: readonly ManifestResult[]): Promise<void> {
+  await writeJsonAtomic(join(out, 'manifest.json'), { format: 'aaunet-manifest-2', results });
 }
 
-/** A hash of an input's files (names, sizes and times), the weights and the options: the same only for the same result. */
+/**
+ * A hash of the files that are read for an input (names, sizes and times), the weights and the options: the same only for the
+ * same result.
+ *
+ * @param out the folder of the results, which may lie beside the input's files and is none of them
+ */
 export async function inputFingerprint(
   input: string,
   identity: ModelIdentity,
   options: ManifestOptions & { readonly seriesUid?: string | undefined; readonly repair?: boolean | undefined },
+  out: string,
 ): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([SOFTWARE, identity.sha256 ?? '', options]));
+  const passedOver = resolve(out);
   let files = 0;
   const visit = async (path: string): Promise<void> => {
     const status = await stat(path).catch(() => undefined);
-    if (status === undefined || files++ > MOST_FILES) return;
+    if (status === undefined || path === passedOver || files++ > MOST_FILES) return;
     if (status.isDirectory()) for (const name of (await readdir(path)).sort()) await visit(join(path, name));
     else hash.update(`${path} ${status.size} ${status.mtimeMs}\n`);
   };
-  await visit(resolve(input));
+  for (const path of await pathsRead(resolve(input))) await visit(path);
   return hash.digest('hex').slice(0, 32);
+}
+
+/** The files and folders that reading an input looks at: of a DICOM file or a DICOMDIR its folder, of a pair both halves. */
+async function pathsRead(input: string): Promise<string[]> {
+  const kind = await kindOfInput(input).catch(() => undefined);
+  const folder = dirname(input);
+  if (kind === 'dicom' || kind === 'dicomdir') return [input, folder];
+  if (kind !== 'nifti' || !isPairedName(input)) return [input];
+  const stem = (path: string): string =>
+    basename(path)
+      .toLowerCase()
+      .replace(/\.\w+(\.gz)?$/, '');
+  const halves = (await readdir(folder)).filter((name) => isPairedName(name) && stem(name) === stem(input));
+  return [input, ...halves.sort().map((name) => join(folder, name))];
 }

@@ -1,9 +1,11 @@
 import { type Affine, type Volume, labelByName } from '@aaunet/imaging';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
+import { textWidth } from './bitmap-font.js';
 import { displayGeometry, maskSlice, withoutAir } from './display-slice.js';
-import { chooseSlices, renderMontage, renderPair } from './montage.js';
+import { chooseSlices, legendEntries, renderMontage, renderPair } from './montage.js';
 import { makeReport } from './report.js';
+import { TEXT_SCALE, wrap } from './sheet-text.js';
 
 const canonical: Affine = [
   [-1, 0, 0, 0],
@@ -135,6 +137,43 @@ describe('chooseSlices', () => {
     expect(chosen).toHaveLength(48);
     expect(chosen).toContain(101);
     expect([...chosen].sort((a, b) => a - b)).toEqual(chosen);
+  });
+});
+
+describe('the text of a sheet', () => {
+  it('is wrapped at spaces, and within a name that is longer than a line', () => {
+    const text = `a study ${'x'.repeat(100)} of today`;
+    const lines = wrap(text, 300);
+    expect(lines.every((line) => textWidth(line, TEXT_SCALE) <= 300)).toBe(true);
+    expect(lines.join('').replaceAll(' ', '')).toBe(text.replaceAll(' ', ''));
+    const scan = scanOf(canonical, 32, 1);
+    const heights = ['short', 'x'.repeat(100)].map(
+      (name) =>
+        decode(
+          renderMontage(
+            scan,
+            labelsOf(scan, () => undefined),
+            makeReport(
+              scan,
+              labelsOf(scan, () => undefined),
+              { ...context, name },
+            ),
+          ),
+        ).height,
+    );
+    expect(heights[1]).toBeGreaterThan(heights[0]!);
+  });
+
+  it('names the very slices of a type, not those between', () => {
+    const scan = scanOf(canonical, 32, 6);
+    const labelMap = labelsOf(scan, (label) => {
+      for (const slice of [0, 1, 4]) label[slice * 1024] = 1;
+      label[5 * 1024] = 2;
+    });
+    const [ich, sdh, sah] = legendEntries(makeReport(scan, labelMap, context));
+    expect(ich!.lines.join(' ')).toContain('slices 1-2, 5');
+    expect(sdh!.lines.join(' ')).toContain('slice 6');
+    expect(sah!.lines).toEqual(['SAH  not assessed', 'subarachnoid haemorrhage']);
   });
 });
 

@@ -1,22 +1,18 @@
 import { LABELS, type Volume } from '@aaunet/imaging';
 import { encode } from 'fast-png';
+import { count } from '../count.js';
 import { CHARACTER_HEIGHT, textWidth } from './bitmap-font.js';
 import { Canvas, type Color } from './canvas.js';
 import { type DisplayGeometry, displayGeometry, greySlice, maskSlice, withoutAir } from './display-slice.js';
-import type { SegmentationReport } from './report.js';
+import { sliceRanges, type SegmentationReport } from './report.js';
+import { AMBER, GREY, LINE, MARGIN, TEXT_SCALE, WHITE, sheetHeader, wrap } from './sheet-text.js';
 
 /** Window in which radiologists look at brain: centre 40, width 80 HU. */
 export const BRAIN_WINDOW = { center: 40, width: 80 };
 const MAX_TILES = 48;
 const GAP = 6;
-const MARGIN = 16;
-const TITLE_SCALE = 3;
-const TEXT_SCALE = 2;
-const LINE = 24;
-
-const WHITE: Color = [255, 255, 255];
-const GREY: Color = [150, 150, 150];
-const AMBER: Color = [255, 190, 60];
+/** Pixels of a legend's line; a type that is found in many runs of slices takes more lines. */
+const LEGEND_WIDTH = 520;
 
 /** Where a contour of the given thickness lies outside of a mask, as offsets from a pixel of the mask. */
 const RIM: Readonly<Record<number, readonly (readonly [number, number])[]>> = {
@@ -138,18 +134,22 @@ function labelsIn({ data, rows, columns }: Volume<Uint8Array>, slice: number): r
 
 interface LegendEntry {
   readonly color: Color;
-  readonly lines: readonly [string, string];
+  readonly lines: readonly string[];
   readonly found: boolean;
 }
 
-function legendEntries(report: SegmentationReport): LegendEntry[] {
+/** What the legend says of each type. */
+export function legendEntries(report: SegmentationReport): LegendEntry[] {
   return report.types.map(({ id, name, title, assessed, volumeMl, slices }) => {
-    const range = slices.length === 0 ? '' : `, slices ${slices[0]}-${slices.at(-1)}`;
+    const range = slices.length === 0 ? '' : `, ${slices.length === 1 ? 'slice' : 'slices'} ${sliceRanges(slices)}`;
     const amount = volumeMl >= 0.05 ? `${volumeMl.toFixed(1)} mL` : `${volumeMl.toFixed(3)} mL`;
     const found = slices.length > 0;
     return {
       color: LABELS.find((label) => label.id === id)!.color,
-      lines: [`${name}  ${assessed ? (found ? amount : 'none found') : 'not assessed'}`, `${title}${range}`],
+      lines: [
+        `${name}  ${assessed ? (found ? amount : 'none found') : 'not assessed'}`,
+        ...wrap(`${title}${range}`, LEGEND_WIDTH),
+      ],
       found,
     };
   });
@@ -173,22 +173,6 @@ export function sheetLayout(
   const columns = Math.min(count, count <= 4 ? 2 : Math.ceil(Math.sqrt(count * 1.6)));
   const aspect = Math.min(4, Math.max(0.25, heightMm / widthMm));
   return { columns, tileWidth, tileHeight: Math.round(tileWidth * aspect) };
-}
-
-/** Breaks text into lines of at most `width` pixels at spaces. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/)) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (line !== '' && textWidth(longer, TEXT_SCALE) > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = longer;
-    }
-  }
-  return [...lines, line];
 }
 
 const PAIR_TILE = 480;
@@ -234,21 +218,20 @@ export function renderMontage(
   const entryWidth = Math.max(...legend.flatMap(({ lines }) => lines.map((line) => textWidth(line, TEXT_SCALE)))) + 60;
   const perRow = Math.max(1, Math.floor((width - 2 * MARGIN) / entryWidth));
   const legendRows = Math.ceil(legend.length / perRow);
+  const legendHeight = Math.max(...legend.map(({ lines }) => lines.length)) * LINE + 8;
   const messages = notices(report).flatMap((notice) => wrap(notice, width - 2 * MARGIN));
-  const noticesTop = 2 * MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + LINE;
-  const top = noticesTop + messages.length * LINE;
+  const shown = slices.length < scan.slices ? ` (${slices.length} shown)` : '';
+  const header = sheetHeader(
+    report.name,
+    `${report.model.name}, ${count(scan.slices, 'slice')}${shown}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
+    width,
+  );
+  const top = header.height + messages.length * LINE;
   const tilesEnd = top + tileRows * (tileHeight + GAP);
-  const legendEnd = tilesEnd + MARGIN + legendRows * (2 * LINE + 8);
+  const legendEnd = tilesEnd + MARGIN + legendRows * legendHeight;
   const canvas = new Canvas(width, legendEnd);
 
-  canvas.text(report.name, MARGIN, MARGIN, TITLE_SCALE, WHITE);
-  canvas.text(
-    `${report.model.name}, ${scan.slices} slices${slices.length < scan.slices ? ` (${slices.length} shown)` : ''}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
-    MARGIN,
-    MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + 12,
-    TEXT_SCALE,
-    GREY,
-  );
+  header.draw(canvas);
   slices.forEach((slice, index) => {
     const x = MARGIN + (index % columns) * (tileWidth + GAP);
     const y = top + Math.floor(index / columns) * (tileHeight + GAP);
@@ -258,14 +241,15 @@ export function renderMontage(
   });
   legend.forEach(({ color, lines, found }, index) => {
     const x = MARGIN + (index % perRow) * entryWidth;
-    const y = tilesEnd + MARGIN + Math.floor(index / perRow) * (2 * LINE + 8);
+    const y = tilesEnd + MARGIN + Math.floor(index / perRow) * legendHeight;
     canvas.fillRectangle(x, y, 22, 14, color);
     if (!found) canvas.fillRectangle(x + 2, y + 2, 18, 10, [0, 0, 0]);
-    canvas.text(lines[0], x + 32, y, TEXT_SCALE, found ? WHITE : GREY);
-    canvas.text(lines[1], x + 32, y + LINE, TEXT_SCALE, GREY);
+    lines.forEach((line, row) => {
+      canvas.text(line, x + 32, y + row * LINE, TEXT_SCALE, found && row === 0 ? WHITE : GREY);
+    });
   });
   messages.forEach((message, index) => {
-    canvas.text(message, MARGIN, noticesTop + index * LINE, TEXT_SCALE, AMBER);
+    canvas.text(message, MARGIN, header.height + index * LINE, TEXT_SCALE, AMBER);
   });
   return encode({ width: canvas.width, height: canvas.height, data: canvas.data, channels: 3, depth: 8 });
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Affine, Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { formatPredictions } from '../cli/commands/predict.js';
 import { OUTPUT_FILES, outputName, writeOutputs } from './outputs.js';
 import { formatVolumesCsv, makeReport } from './report.js';
 
@@ -38,7 +39,7 @@ describe('makeReport', () => {
       largest: { slice: 2, areaMm2: 0.75 },
     });
     expect(report.types[2]).toMatchObject({ name: 'SAH', assessed: false, voxels: 0, slices: [], largest: null });
-    expect(report.totalMl).toBeCloseTo(0.006, 9);
+    expect(report.bloodMl).toBeCloseTo(0.006, 9);
     expect(report.geometry).toMatchObject({
       spacingMm: [0.5, 0.5, 4],
       tiltDegrees: 0,
@@ -47,6 +48,14 @@ describe('makeReport', () => {
     });
     expect(report).toMatchObject({ researchUseOnly: true, syntheticWeights: true });
     expect(report.notice).toContain('synthetic');
+  });
+
+  it('counts air among the types and not as blood', () => {
+    const air = { ...labelMap, data: labelMap.data.map((label) => (label === 2 ? 6 : label)) };
+    const report = makeReport(scan, air, context);
+    expect(report.types[5]).toMatchObject({ name: 'Pneumocranium', volumeMl: 0.001 });
+    expect(report.bloodMl).toBeCloseTo(0.005, 9);
+    expect(formatPredictions([{ input: 'a', folder: 'out/a', report }])).toMatch(/\| blood \|\n.*\n.*\| 0\.01 +\|/);
   });
 
   it('takes volumes from the true extents where steps are uneven, and says where slices lie', () => {
@@ -63,7 +72,7 @@ describe('makeReport', () => {
     expect(report.types[0]!.volumeMl).toBeCloseTo((2 * 0.25 * 2 + 3 * 0.25 * 4) / 1000, 9);
     expect(report.geometry).toMatchObject({
       unevenSteps: true,
-      stepMm: { min: 2, median: 6, max: 6 },
+      stepMm: { min: 2, median: 4, max: 6 },
       sliceOffsetsMm: [0, 2, 8],
       sliceExtentsMm: [2, 4, 6],
     });

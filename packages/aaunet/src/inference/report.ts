@@ -3,6 +3,8 @@ import {
   type LabelName,
   type Volume,
   affineColumn,
+  isBlood,
+  medianOf,
   sliceNormal,
   spacingOf,
   tiltDegrees,
@@ -63,7 +65,7 @@ export interface TypeFinding {
 
 /** report.json; it holds no patient identifiers. */
 export interface SegmentationReport {
-  readonly format: 'aaunet-report-1';
+  readonly format: 'aaunet-report-2';
   readonly name: string;
   readonly software: string;
   readonly researchUseOnly: true;
@@ -91,7 +93,8 @@ export interface SegmentationReport {
     readonly sliceExtentsMm: readonly number[] | null;
   };
   readonly types: readonly TypeFinding[];
-  readonly totalMl: number;
+  /** Of all types but air. */
+  readonly bloodMl: number;
   readonly problems: readonly Problem[];
 }
 
@@ -136,7 +139,7 @@ function describeGeometry(volume: Volume): SegmentationReport['geometry'] {
     stepMm:
       steps.length === 0
         ? null
-        : { min: round(steps[0]!, 3), median: round(steps[steps.length >> 1]!, 3), max: round(steps.at(-1)!, 3) },
+        : { min: round(steps[0]!, 3), median: round(medianOf(steps), 3), max: round(steps.at(-1)!, 3) },
     unevenSteps,
     sliceOffsetsMm: unevenSteps ? offsets.map((mm) => round(mm, 3)) : null,
     sliceExtentsMm: unevenSteps && extents ? extents.map((mm) => round(mm, 3)) : null,
@@ -202,7 +205,7 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
   });
   const { name, source, model, problems, software } = context;
   return {
-    format: 'aaunet-report-1',
+    format: 'aaunet-report-2',
     name,
     software,
     researchUseOnly: true,
@@ -214,8 +217,8 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
     source,
     geometry: describeGeometry(scan),
     types,
-    totalMl: round(
-      types.reduce((sum, { volumeMl }) => sum + volumeMl, 0),
+    bloodMl: round(
+      types.filter(({ id }) => isBlood(id)).reduce((sum, { volumeMl }) => sum + volumeMl, 0),
       ML_DIGITS,
     ),
     problems,
@@ -237,4 +240,16 @@ export function formatVolumesCsv(report: SegmentationReport): string {
     ].join(','),
   );
   return `name,type,assessed,volume_ml,voxels,slices,largest_slice,largest_area_mm2\n${lines.join('\n')}\n`;
+}
+
+/** Slice numbers as ranges: 3-7, 9. */
+export function sliceRanges(slices: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let start = 0; start < slices.length;) {
+    let end = start;
+    while (end + 1 < slices.length && slices[end + 1] === slices[end]! + 1) end++;
+    ranges.push(start === end ? String(slices[start]) : `${slices[start]}-${slices[end]}`);
+    start = end + 1;
+  }
+  return ranges.join(', ');
 }

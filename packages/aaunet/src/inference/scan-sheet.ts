@@ -1,19 +1,13 @@
 import { toCanonical, type Volume } from '@aaunet/imaging';
 import { encode } from 'fast-png';
 
-import { CHARACTER_HEIGHT } from './bitmap-font.js';
-import { Canvas, type Color } from './canvas.js';
+import { count } from '../count.js';
+import { Canvas } from './canvas.js';
 import { displayGeometry, withoutAir } from './display-slice.js';
-import { BRAIN_WINDOW, chooseSlices, drawSlice, sheetLayout, wrap } from './montage.js';
+import { BRAIN_WINDOW, chooseSlices, drawSlice, sheetLayout } from './montage.js';
+import { AMBER, LINE, MARGIN, sheetHeader, TEXT_SCALE, wrap } from './sheet-text.js';
 
 const GAP = 6;
-const MARGIN = 16;
-const LINE = 24;
-const TITLE_SCALE = 3;
-const TEXT_SCALE = 2;
-const WHITE: Color = [255, 255, 255];
-const GREY: Color = [150, 150, 150];
-const AMBER: Color = [255, 190, 60];
 
 export interface ScanSheetText {
   readonly title: string;
@@ -34,18 +28,16 @@ export function renderScanSheet(volume: Volume<Int16Array>, { title, notices }: 
   const rows = Math.ceil(slices.length / columns);
   const width = Math.max(1000, columns * (tileWidth + GAP) - GAP + 2 * MARGIN);
   const lines = notices.flatMap((notice) => wrap(notice, width - 2 * MARGIN));
-  const top = 2 * MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + LINE;
+  const shown = slices.length < scan.slices ? ` (${slices.length} shown)` : '';
+  const header = sheetHeader(
+    title,
+    `${count(scan.slices, 'slice')}${shown}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
+    width,
+  );
+  const top = header.height;
   const end = top + rows * (tileHeight + GAP);
   const canvas = new Canvas(width, end + MARGIN + lines.length * LINE);
-  canvas.text(title, MARGIN, MARGIN, TITLE_SCALE, WHITE);
-  const shown = slices.length < scan.slices ? ` (${slices.length} shown)` : '';
-  canvas.text(
-    `${scan.slices} slices${shown}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
-    MARGIN,
-    MARGIN + CHARACTER_HEIGHT * TITLE_SCALE + 12,
-    TEXT_SCALE,
-    GREY,
-  );
+  header.draw(canvas);
   slices.forEach((slice, index) => {
     const x = MARGIN + (index % columns) * (tileWidth + GAP);
     const y = top + Math.floor(index / columns) * (tileHeight + GAP);

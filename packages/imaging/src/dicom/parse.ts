@@ -1,5 +1,6 @@
 import { Inflate } from 'fflate';
 
+import { kindOfStart } from '../file-kind.js';
 import { ImagingError, messageOf } from '../imaging-error.js';
 import { DicomDataset } from './dataset.js';
 import { MoreBytesNeeded, Reader, UNDEFINED, type DicomElement, type Encoding } from './reader.js';
@@ -81,6 +82,9 @@ function guessSyntax(reader: Reader, offset: number, isDicom: boolean): string {
   if (offset + 8 > reader.bytes.length)
     throw new ImagingError('truncated', 'Expected DICOM attributes, found the end of the file.');
   const group = reader.view.getUint16(offset, true);
+  if (!isDicom && kindOfStart(reader.bytes) === 'zip') {
+    throw new ImagingError('not-dicom', 'Expected a DICOM file, found a zip archive: name it instead of its folder.');
+  }
   if (!isDicom && group !== 0x0008 && group !== 0x0800) {
     throw new ImagingError('not-dicom', 'Expected a DICOM file, found neither its mark "DICM" nor a data set.');
   }

@@ -71,6 +71,10 @@ describe('readDicomSeries', () => {
       'missing-slices',
       'uncounted-gaps',
     ]);
+    const { series } = await readDicomSeries([0, 5, 10, 20, 25].map((z) => slice(z)));
+    expect(series.problems.map(({ message }) => message)).toContain(
+      'About 1 slice seems to be missing between those that are there.',
+    );
   });
 
   it('counts no mL in a gap: the slices beside it stand for their own thickness', async () => {

@@ -44,7 +44,10 @@ export function geometryProblems(geometry: Geometry): DicomProblem[] {
   const gaps = steps.map((step) => step / stepMm.median).filter((ratio) => ratio > 1.5 && isNearlyWhole(ratio));
   if (gaps.length > 0) {
     const missing = gaps.reduce((sum, ratio) => sum + Math.round(ratio) - 1, 0);
-    add('missing-slices', `About ${count(missing, 'slice')} seem to be missing between those that are there.`);
+    add(
+      'missing-slices',
+      `About ${count(missing, 'slice')} ${missing === 1 ? 'seems' : 'seem'} to be missing between those that are there.`,
+    );
   }
   const uncounted = extents === undefined ? 0 : uncountedMm(offsets, extents);
   if (uncounted > UNCOUNTED_MM) {

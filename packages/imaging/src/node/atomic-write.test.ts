@@ -81,6 +81,16 @@ describe('atomic folders', () => {
     expect(await readdir(folder)).toEqual(['out']);
   });
 
+  it('removes what a killed writer of the same folder left long ago', async () => {
+    const day = new Date(Date.now() - 86_400_000);
+    const [killed, running] = ['.out.4711-0123abcd.tmp', '.out.4712-0123abcd.tmp'];
+    for (const name of [killed, running]) await mkdir(join(folder, name));
+    await writeFile(join(folder, killed, 'out.txt'), 'half');
+    await utimes(join(folder, killed), day, day);
+    await replaceFolder(join(folder, 'out'), ['out.txt'], fill('1'));
+    expect((await readdir(folder)).sort()).toEqual([running, 'out']);
+  });
+
   it("never removes a user's files", async () => {
     const path = join(folder, 'out');
     await replaceFolder(path, ['out.txt'], fill('1'));

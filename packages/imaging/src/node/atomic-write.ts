@@ -31,7 +31,7 @@ async function syncFolder(path: string): Promise<void> {
 /** Temporary names older than this are nobody's any more. */
 const ABANDONED_MS = 3_600_000;
 
-/** A process that was killed leaves its temporary files; removed are those of this file that nobody has touched for long. */
+/** A process that was killed leaves its temporary files and folders; removed are those of `path` that nobody has touched for long. */
 async function removeAbandoned(path: string): Promise<void> {
   const start = `.${basename(path)}.`;
   const names = await readdir(dirname(path)).catch(() => []);
@@ -86,7 +86,8 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 
 /**
  * Lets `fill` produce a folder under a temporary name and renames it to `path`. An existing folder is replaced only if it
- * holds nothing but `replaceable` names (an earlier output of the same command): a user's own files are never removed.
+ * holds nothing but `replaceable` names (an earlier output of the same command): a user's own files are never removed. What
+ * a killed process left an hour ago or longer is removed, as `replaceFile` does.
  *
  * @throws Error if `path` exists and holds anything else; nothing is changed then. Errors of the file system name `path`.
  */
@@ -106,6 +107,7 @@ export async function replaceFolder(
       `Expected ${path} to be absent or an earlier output, but it holds "${foreign}"; name another output folder or move that file.`,
     );
   }
+  await removeAbandoned(path);
   const temporary = temporarySibling(path);
   try {
     await mkdir(temporary);

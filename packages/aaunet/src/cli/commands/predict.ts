@@ -21,15 +21,15 @@ interface PredictFlags {
   as?: string;
 }
 
-/** The result as a table: a line an input, mL a type. */
+/** The result as a table: a line an input, mL a type and of all blood. */
 export function formatPredictions(predictions: readonly Prediction[]): string {
   const types = predictions[0]?.report.types.map(({ name }) => name) ?? [];
   const rows = predictions.map(({ folder, report }) => [
     folder,
     ...report.types.map(({ assessed, volumeMl }) => (assessed ? volumeMl.toFixed(2) : 'not assessed')),
-    report.totalMl.toFixed(2),
+    report.bloodMl.toFixed(2),
   ]);
-  return markdownTable(['output (volumes in mL)', ...types, 'total'], rows);
+  return markdownTable(['output (volumes in mL)', ...types, 'blood'], rows);
 }
 
 /** What is said of an input: its path, or where this may tell who was scanned the number that the manifest has it under. */
