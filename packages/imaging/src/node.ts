@@ -7,6 +7,7 @@ export {
   scanDicomFile,
   scanDicomFolder,
   scanDicomZip,
+  studyUidOf,
 } from './node/dicom-folder.js';
 export type { DicomFolder } from './node/dicom-folder.js';
 export { openZipFile } from './node/file-source.js';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { LABELS, parseDicom, type Volume } from '@aaunet/imaging';
+import { LABELS, parseDicom, writeDicomSeries, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -114,5 +114,26 @@ describe('expandInputs', () => {
     await mkdir(nifti);
     for (const name of ['b.nii.gz', 'a.nii', 'notes.txt']) await writeFile(join(nifti, name), '');
     expect(await expandInputs([nifti])).toEqual([join(nifti, 'a.nii'), join(nifti, 'b.nii.gz')]);
+  });
+
+  it('takes a folder of studies as many scans, however large their files are', async () => {
+    const scan: Volume<Int16Array> = {
+      data: new Int16Array(3000 * 3000),
+      columns: 3000,
+      rows: 3000,
+      slices: 1,
+      affine: [
+        [-0.1, 0, 0, 0],
+        [0, -0.1, 0, 0],
+        [0, 0, 5, 0],
+        [0, 0, 0, 1],
+      ],
+    };
+    const patients = ['A', 'B'].map((name) => join(folder, 'large', name));
+    for (const patient of patients) {
+      await mkdir(patient, { recursive: true });
+      await writeFile(join(patient, 'slice.dcm'), writeDicomSeries(scan, { seed: patient })[0]!);
+    }
+    expect(await expandInputs([join(folder, 'large')])).toEqual(patients);
   });
 });

@@ -107,6 +107,13 @@ function choiceOf(series: DicomSeries, all: readonly DicomSeries[], why: string)
       message: `This is one of ${all.length} axial CT series and was chosen because ${why}. The others: ${list.slice(0, 1000)}.`,
     });
   }
+  const studies = new Set(all.map(({ studyUid }) => studyUid)).size;
+  if (studies > 1) {
+    problems.push({
+      code: 'other-studies',
+      message: `The files belong to ${studies} studies, of one or several patients, and one series of one of them is read: read each study by itself.`,
+    });
+  }
   if (merit.isReformat) problems.push({ code: 'reformat', message: 'The series is a reformat, not original slices.' });
   if (merit.contrast !== undefined) {
     problems.push({

@@ -79,10 +79,15 @@ export async function scanDicomSources(
 }
 
 async function scanHeader(source: FileSource): Promise<DicomSlice[]> {
+  return readBeginning(source, (bytes, size) => readDicomSlices(bytes, source.name, size));
+}
+
+/** What `parse` finds in the beginning of a file, of which it gets more where it throws {@link MoreBytesNeeded}. */
+export async function readBeginning<T>(source: FileSource, parse: (bytes: Uint8Array, size: number) => T): Promise<T> {
   for (let limit = HEADER_BYTES; ;) {
     const { bytes, size } = await source.read(limit);
     try {
-      return readDicomSlices(bytes, source.name, size);
+      return parse(bytes, size);
     } catch (error) {
       if (!(error instanceof MoreBytesNeeded) || bytes.length >= size) throw error;
       limit = Math.max(error.needed, limit * 4);

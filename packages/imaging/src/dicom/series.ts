@@ -36,6 +36,7 @@ export type DicomProblemCode =
   | 'reformat'
   | 'not-chosen'
   | 'other-series'
+  | 'other-studies'
   | 'unreadable-slices'
   | 'lossy-compression'
   | 'rsna-intercept'

@@ -6,6 +6,7 @@ import {
   loadChosenSeries,
   loadScannedSeries,
   missingFile,
+  readBeginning,
   readScannedFile,
   scanDicomSources,
   type DicomFolder,
@@ -13,7 +14,9 @@ import {
   type SourceOf,
 } from '../dicom/scan.js';
 import type { DicomSeries } from '../dicom/series.js';
+import { parseDicom } from '../dicom/parse.js';
 import type { DicomSlice } from '../dicom/slice.js';
+import { TAG } from '../dicom/tags.js';
 import { fileOnDisk, filesInZip } from './file-source.js';
 import { findIgnoringCase, listFiles } from './list-files.js';
 
@@ -48,6 +51,13 @@ export async function scanDicomFile(path: string): Promise<DicomFolder> {
     else skipped.push(missingFile(join(dirname(path), ...parts)));
   }
   return scanDicomSources(found, skipped);
+}
+
+/** Study Instance UID of a DICOM file of any kind; undefined where it names none, or is no DICOM that can be read. */
+export async function studyUidOf(path: string): Promise<string | undefined> {
+  const read = (bytes: Uint8Array, size: number): string | undefined =>
+    parseDicom(bytes, size).dataset.text(TAG.studyInstanceUid);
+  return readBeginning(fileOnDisk(path), read).catch(() => undefined);
 }
 
 /** Reads the pixels of a scanned series. Memory: the volume and a few files. */

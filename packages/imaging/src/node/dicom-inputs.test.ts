@@ -217,6 +217,10 @@ describe('inspect', () => {
       ['1.2.3.4', 3, false],
     ]);
     expect(series[0]!.problems[0]!.message).toContain('one of 3 axial CT series');
+    expect(series[0]!.problems[1]).toMatchObject({
+      code: 'other-studies',
+      message: expect.stringContaining('belong to 3 studies') as string,
+    });
     expect(series[1]!.problems[0]!.message).toContain('contrast agent');
     expect(series[2]!.problems[0]!.message).toContain('--series 1.2.3.4#2.');
   });
