@@ -1,6 +1,8 @@
-import { PRIVATE_SCHEME, type NestedAttribute } from './encode-nested.js';
+import { sha256, toHex } from '../sha256.js';
+import { encodeDicomFile, encodeNested, PRIVATE_SCHEME, type NestedAttribute } from './encode-nested.js';
 import type { DicomSeries } from './series.js';
 import type { SourceHeader } from './source-header.js';
+import { TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
 /** What made a result, as DICOM's equipment and algorithm attributes say it. ASCII. */
@@ -46,6 +48,33 @@ export interface DicomResult {
   readonly seriesUid: string;
 }
 
+/** An object's own UID for a part of it: `instance` for itself, `series` for the series that it is alone in. */
+export type OwnUid = (part: string) => string;
+
+/**
+ * A result of this class, with the attributes that it has beyond what all results share. Its own UIDs are drawn from
+ * all that it says, its sources and its time included: objects with one UID have the same bytes, as DICOM demands.
+ */
+export function encodeResult(
+  sopClassUid: string,
+  source: ResultSource,
+  maker: ResultMaker,
+  attributesOf: (uid: OwnUid) => NestedAttribute[],
+): DicomResult {
+  const common = commonAttributes(source, maker);
+  const whole = (uid: OwnUid): NestedAttribute[] => [
+    ...common,
+    ...attributesOf(uid),
+    { tag: TAG.sopClassUid, vr: 'UI', value: sopClassUid },
+    { tag: TAG.sopInstanceUid, vr: 'UI', value: uid('instance') },
+    { tag: TAG.seriesInstanceUid, vr: 'UI', value: uid('series') },
+  ];
+  const seed = toHex(sha256(encodeNested(whole(() => ''))));
+  const uid: OwnUid = (part) => uidFromSeed(`${seed}/${part}`);
+  const bytes = encodeDicomFile(whole(uid));
+  return { bytes, sopClassUid, sopInstanceUid: uid('instance'), seriesUid: uid('series') };
+}
+
 /** The result's own DICOM date and time. */
 function dicomTime(when: Date = new Date()): { date: string; time: string } {
   const [date, time] = when.toISOString().split('T') as [string, string];
@@ -53,7 +82,7 @@ function dicomTime(when: Date = new Date()): { date: string; time: string } {
 }
 
 /** Attributes that every result shares: patient, study, equipment. */
-export function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
+function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
   const { date, time } = dicomTime(maker.when);
   return [
     ...header.carried,

@@ -104,6 +104,25 @@ describe('writeDicomSegmentation', () => {
     );
   });
 
+  it('is another object where source, time or words differ, though both found nothing', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };
+    const reportOf = (...[from, maker]: [ResultSource, typeof MAKER]): string[] => {
+      const segmentation = writeDicomSegmentation(none, from, maker);
+      const report = writeStructuredReport([{ name: 'ICH', volumeMl: 0 }], from, segmentation, maker);
+      return [segmentation.sopInstanceUid, segmentation.seriesUid, report.sopInstanceUid, report.seriesUid];
+    };
+    // Two stacks may lie under one Series Instance UID.
+    const stack = source.series.slices.map((slice) => ({ ...slice, sopInstanceUid: `${slice.sopInstanceUid}1` }));
+    const uids = [
+      ...reportOf(source, MAKER),
+      ...reportOf({ ...source, series: { ...source.series, slices: stack } }, MAKER),
+      ...reportOf(source, { ...MAKER, when: new Date('2026-01-02T03:04:06Z') }),
+      ...reportOf(source, { ...MAKER, notice: 'Seen by nobody.' }),
+    ];
+    expect(new Set(uids).size).toBe(16);
+  });
+
   it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
     const { source, volume } = await sourceOf(EVEN);
     const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };

@@ -1,21 +1,20 @@
 import { ImagingError } from '../imaging-error.js';
 import { LABELS } from '../labels.js';
-import { sha256, toHex } from '../sha256.js';
 import type { Volume } from '../volume.js';
-import { codeSequence, encodeDicomFile, type NestedAttribute } from './encode-nested.js';
+import { codeSequence, type NestedAttribute } from './encode-nested.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
-  commonAttributes,
+  encodeResult,
   frameOfReference,
   sourceInstance,
   sourceReferences,
   trackingUid,
   type DicomResult,
+  type OwnUid,
   type ResultMaker,
   type ResultSource,
 } from './result.js';
 import { SEGMENTATION_STORAGE } from './tags.js';
-import { uidFromSeed } from './uid.js';
 
 /** Bits and frames of a segmentation. */
 interface Frames {
@@ -27,7 +26,7 @@ interface Frames {
 /**
  * A label map as a DICOM Segmentation with one bit a voxel: all seven segments are declared, and those voxels that have
  * labels get frames, each with its own plane position and its source slice, so that tilt and uneven steps stay as they are.
- * The same input and maker give the same UIDs.
+ * The same input and maker, at the same time, give the same object.
  *
  * @param labels labels 0 to 7 in the geometry of the series: slices inferior to superior, rows and columns as stored
  * @throws ImagingError if the label map's size is not the series', or a label is unknown
@@ -42,7 +41,7 @@ export function writeDicomSegmentation(
   if (unknown !== undefined) {
     throw new ImagingError('bad-argument', `Expected labels 0 to ${LABELS.length}, found ${unknown}.`);
   }
-  return encode('BINARY', binaryFrames(labels), toHex(sha256(labels.data)), source, maker);
+  return encode('BINARY', binaryFrames(labels), source, maker);
 }
 
 /**
@@ -63,8 +62,7 @@ export function writeFractionalSegmentation(
     );
   }
   for (const volume of probabilities) checkSize(volume, source);
-  const digest = toHex(sha256(Uint8Array.from(probabilities.flatMap(({ data }) => [...sha256(data)]))));
-  return encode('FRACTIONAL', fractionalFrames(probabilities), digest, source, maker);
+  return encode('FRACTIONAL', fractionalFrames(probabilities), source, maker);
 }
 
 function checkSize(volume: Volume, { series }: ResultSource): void {
@@ -118,20 +116,13 @@ function fractionalFrames(probabilities: readonly Volume<Uint8Array>[]): Frames 
 function encode(
   kind: 'BINARY' | 'FRACTIONAL',
   { places, pixels }: Frames,
-  digest: string,
   source: ResultSource,
   maker: ResultMaker,
 ): DicomResult {
   const { series, header } = source;
-  const seed = `${series.uid}/${maker.weights}/${maker.software}/${kind}/${digest}`;
-  const sopInstanceUid = uidFromSeed(`${seed}/instance`);
-  const seriesUid = uidFromSeed(`${seed}/series`);
   const bits = kind === 'BINARY' ? 1 : 8;
-  const attributes: NestedAttribute[] = [
-    ...commonAttributes(source, maker),
+  const attributesOf = (uid: OwnUid): NestedAttribute[] => [
     { tag: 0x00080008, vr: 'CS', value: ['DERIVED', 'PRIMARY'] },
-    { tag: 0x00080016, vr: 'UI', value: SEGMENTATION_STORAGE },
-    { tag: 0x00080018, vr: 'UI', value: sopInstanceUid },
     { tag: 0x00080060, vr: 'CS', value: 'SEG' },
     {
       tag: 0x0008103e,
@@ -139,12 +130,11 @@ function encode(
       value: `Intracranial hemorrhage${kind === 'BINARY' ? '' : ' probability'}, research use only`,
     },
     sourceReferences(source),
-    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
     { tag: 0x00200011, vr: 'IS', value: kind === 'BINARY' ? 9001 : 9002 },
     { tag: 0x00200013, vr: 'IS', value: 1 },
     { tag: 0x00200052, vr: 'UI', value: frameOfReference(source) },
     header.positionReference,
-    ...dimensions(seed),
+    ...dimensions(uid('dimensions')),
     { tag: 0x00280002, vr: 'US', value: 1 },
     { tag: 0x00280004, vr: 'CS', value: 'MONOCHROME2' },
     { tag: 0x00280008, vr: 'IS', value: places.length },
@@ -156,7 +146,7 @@ function encode(
     { tag: 0x00280103, vr: 'US', value: 0 },
     ...header.lossy,
     { tag: 0x00620001, vr: 'CS', value: kind },
-    segments(maker, sopInstanceUid),
+    segments(maker, uid('instance')),
     ...(kind === 'FRACTIONAL'
       ? ([
           { tag: 0x0062000e, vr: 'US', value: 255 },
@@ -170,12 +160,12 @@ function encode(
     { tag: 0x52009230, vr: 'SQ', items: places.map((place) => frameGroups(place, source)) },
     { tag: 0x7fe00010, vr: 'OB', value: pixels },
   ];
-  return { bytes: encodeDicomFile(attributes), sopClassUid: SEGMENTATION_STORAGE, sopInstanceUid, seriesUid };
+  return encodeResult(SEGMENTATION_STORAGE, source, maker, attributesOf);
 }
 
 /** Frames are ordered by segment, then by place. */
-function dimensions(seed: string): NestedAttribute[] {
-  const organization: NestedAttribute = { tag: 0x00209164, vr: 'UI', value: uidFromSeed(`${seed}/dimensions`) };
+function dimensions(organizationUid: string): NestedAttribute[] {
+  const organization: NestedAttribute = { tag: 0x00209164, vr: 'UI', value: organizationUid };
   const index = (pointer: number, functionalGroup: number, description: string): NestedAttribute[] => [
     organization,
     { tag: 0x00209165, vr: 'AT', value: pointer },

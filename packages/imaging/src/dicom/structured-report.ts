@@ -1,9 +1,9 @@
 import { labelByName, type LabelName } from '../labels.js';
-import { codeItem, codeSequence, encodeDicomFile, type Code, type NestedAttribute } from './encode-nested.js';
+import { codeItem, codeSequence, type Code, type NestedAttribute } from './encode-nested.js';
 import { decimalString } from './encode.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
-  commonAttributes,
+  encodeResult,
   sourceInstances,
   trackingUid,
   type DicomResult,
@@ -144,9 +144,6 @@ export function writeStructuredReport(
   segmentation: DicomResult,
   maker: ResultMaker,
 ): DicomResult {
-  const seed = `${segmentation.sopInstanceUid}/report/${JSON.stringify(volumes)}`;
-  const sopInstanceUid = uidFromSeed(`${seed}/instance`);
-  const seriesUid = uidFromSeed(`${seed}/series`);
   const content = container('1500', [
     code('HAS CONCEPT MOD', dcm('121049', 'Language of Content Item and Descendants'), {
       value: 'en',
@@ -171,14 +168,10 @@ export function writeStructuredReport(
       ),
     ),
   ]);
-  const attributes: NestedAttribute[] = [
-    ...commonAttributes(source, maker),
-    { tag: 0x00080016, vr: 'UI', value: COMPREHENSIVE_3D_SR_STORAGE },
-    { tag: 0x00080018, vr: 'UI', value: sopInstanceUid },
+  return encodeResult(COMPREHENSIVE_3D_SR_STORAGE, source, maker, () => [
     { tag: 0x00080060, vr: 'CS', value: 'SR' },
     { tag: 0x0008103e, vr: 'LO', value: 'Intracranial hemorrhage volumes, research use only' },
     { tag: 0x00081111, vr: 'SQ', items: [] },
-    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
     { tag: 0x00200011, vr: 'IS', value: 9003 },
     { tag: 0x00200013, vr: 'IS', value: 1 },
     { tag: 0x0040a040, vr: 'CS', value: 'CONTAINER' },
@@ -188,8 +181,7 @@ export function writeStructuredReport(
     { tag: 0x0040a491, vr: 'CS', value: 'COMPLETE' },
     { tag: 0x0040a493, vr: 'CS', value: 'UNVERIFIED' },
     ...content,
-  ];
-  return { bytes: encodeDicomFile(attributes), sopClassUid: COMPREHENSIVE_3D_SR_STORAGE, sopInstanceUid, seriesUid };
+  ]);
 }
 
 /** Everything that the report speaks of: the segmentation and the source's slices. */
