@@ -14,13 +14,11 @@ import {
 } from '@aaunet/imaging';
 import { readSliceFile } from '@aaunet/imaging/node';
 
-import type { Problem, SegmentationReport } from './report.js';
+import type { SegmentationReport } from './report.js';
 
 /** The DICOM source of a scan, from which results take patient, study and geometry. */
 export interface DicomOrigin {
   readonly source: ResultSource;
-  /** What readers of the result should know of the source's files. */
-  readonly problems: readonly Problem[];
 }
 
 /** Reads what DICOM results take over from a series; undefined where its files cannot be read one by one. */
@@ -28,8 +26,7 @@ export async function dicomOrigin(series: DicomSeries): Promise<DicomOrigin | un
   const bytes = await readSliceFile(series.slices[0]!).catch(() => undefined);
   if (bytes === undefined) return undefined;
   const header = readSourceHeader(bytes);
-  const lossy = 'The source was lossily compressed; small or faint lesions may be lost or made up.';
-  return { source: { series, header }, problems: header.isLossy ? [{ code: 'lossy-source', message: lossy }] : [] };
+  return { source: { series, header } };
 }
 
 /** The date and time of a report are its making; everything else comes from it. */

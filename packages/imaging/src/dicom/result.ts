@@ -36,6 +36,7 @@ export interface ResultSource {
     | 'extents'
     | 'tiltDegrees'
     | 'stepMm'
+    | 'lossy'
   >;
   readonly header: SourceHeader;
 }

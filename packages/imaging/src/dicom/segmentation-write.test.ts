@@ -9,7 +9,10 @@ import { affineFromColumns, sliceExtents, type Vector3 } from '../affine.js';
 import { labelByName, LABELS } from '../labels.js';
 import { labelVolumesMl } from '../measure.js';
 import type { Volume } from '../volume.js';
-import { enhancedFile } from './compressed-fixture.js';
+import { CODE_STREAMS } from './codec/fixtures.js';
+import { COMPRESSED, compressedFile, enhancedFile } from './compressed-fixture.js';
+import type { DicomAttribute } from './encode.js';
+import { ctFile } from './fixture.js';
 import { parseDicom } from './parse.js';
 import { readDicomSeries } from './read.js';
 import type { ResultSource } from './result.js';
@@ -189,6 +192,49 @@ describe('a report', () => {
   });
 });
 
+/** A series of these files, its first slice 0 mm high. */
+async function sourceOfFiles(files: readonly Uint8Array[]): ReturnType<typeof sourceOf> {
+  const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
+  return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+}
+
+const JPEG_LOSSLESS = [COMPRESSED['JPEG lossless']!.syntax, [CODE_STREAMS.lossless6]] as const;
+const NEAR_LOSSLESS = [COMPRESSED['JPEG-LS near-lossless']!.syntax, [CODE_STREAMS.jpegls3]] as const;
+const flagged: DicomAttribute = { tag: TAG.lossyCompression, vr: 'CS', value: '01' };
+const figures: DicomAttribute[] = [
+  { tag: TAG.lossyRatio, vr: 'DS', value: [4, 12] },
+  { tag: TAG.lossyMethod, vr: 'CS', value: ['ISO_10918_1', 'ISO_15444_1'] },
+];
+
+/** Sources by their losses, with ratios and methods that a result has to state. */
+const LOSSES: readonly (readonly [name: string, files: Uint8Array[], ratio: RegExp, methods: string[]])[] = [
+  ['no loss', [0, 5].map((z) => ctFile(z)), /^$/, []],
+  [
+    'a lossy transfer syntax without the flag, in the second slice alone',
+    [compressedFile(0, ...JPEG_LOSSLESS), compressedFile(5, ...NEAR_LOSSLESS)],
+    /^\d\.\d+$/,
+    ['ISO_14495_1'],
+  ],
+  ['the flag alone', [0, 5].map((z) => ctFile(z, { change: [flagged] })), /^1$/, ['UNKNOWN']],
+  [
+    'the flag with all figures',
+    [0, 5].map((z) => ctFile(z, { change: [flagged, ...figures] })),
+    /^4,12$/,
+    ['ISO_10918_1', 'ISO_15444_1'],
+  ],
+];
+
+describe('a result of a source with', () => {
+  it.each(LOSSES)('%s says so, with ratio and method', async (_, files, ratio, methods) => {
+    const { source, volume } = await sourceOfFiles(files);
+    const labels = { ...volume, data: new Uint8Array(volume.data.length) };
+    const { dataset } = parseDicom(writeDicomSegmentation(labels, source, MAKER).bytes);
+    expect(dataset.text(TAG.lossyCompression)).toBe(methods.length > 0 ? '01' : '00');
+    expect(dataset.texts(TAG.lossyRatio).join()).toMatch(ratio);
+    expect(dataset.texts(TAG.lossyMethod)).toEqual(methods);
+  });
+});
+
 function hasTool(name: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
 }
@@ -229,6 +275,7 @@ describe.skipIf(missing.length > 0)('segmentations and reports before independen
     ['uneven', () => sourceOf(UNEVEN)],
     ['uneven and tilted', () => sourceOf(UNEVEN, 0.3)],
     ['multi-frame', () => enhancedSource()],
+    ['lossy', () => sourceOfFiles(LOSSES[1]![1])],
   ])('have no errors for %s slices and give our reader every voxel back', async (kind, sourceOfKind) => {
     const name = kind.replaceAll(' ', '-');
     const { source, volume } = await sourceOfKind();

@@ -14,7 +14,7 @@ import {
   type ResultMaker,
   type ResultSource,
 } from './result.js';
-import { SEGMENTATION_STORAGE } from './tags.js';
+import { SEGMENTATION_STORAGE, TAG } from './tags.js';
 
 /** Bits and frames of a segmentation. */
 interface Frames {
@@ -144,7 +144,7 @@ function encode(
     { tag: 0x00280101, vr: 'US', value: bits },
     { tag: 0x00280102, vr: 'US', value: bits - 1 },
     { tag: 0x00280103, vr: 'US', value: 0 },
-    ...header.lossy,
+    ...lossyAttributes(series),
     { tag: 0x00620001, vr: 'CS', value: kind },
     segments(maker, uid('instance')),
     ...(kind === 'FRACTIONAL'
@@ -161,6 +161,16 @@ function encode(
     { tag: 0x7fe00010, vr: 'OB', value: pixels },
   ];
   return encodeResult(SEGMENTATION_STORAGE, source, maker, attributesOf);
+}
+
+/** Whether the source ever lost anything to compression: once it has, everything made from it has to say so. */
+function lossyAttributes({ lossy }: ResultSource['series']): NestedAttribute[] {
+  if (lossy === undefined) return [{ tag: TAG.lossyCompression, vr: 'CS', value: '00' }];
+  return [
+    { tag: TAG.lossyCompression, vr: 'CS', value: '01' },
+    { tag: TAG.lossyRatio, vr: 'DS', value: lossy.ratios },
+    { tag: TAG.lossyMethod, vr: 'CS', value: lossy.methods },
+  ];
 }
 
 /** Frames are ordered by segment, then by place. */

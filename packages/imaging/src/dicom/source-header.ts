@@ -21,11 +21,6 @@ const CARRIED: readonly (readonly [tag: number, vr: TextVr, isRequired: boolean]
 ];
 
 const POSITION_REFERENCE = 0x00201040;
-const LOSSY: readonly (readonly [tag: number, vr: 'CS' | 'DS'])[] = [
-  [0x00282110, 'CS'],
-  [0x00282112, 'DS'],
-  [0x00282114, 'CS'],
-];
 const LONGEST = 1024;
 
 /** What results in DICOM take over from a slice of their source. */
@@ -34,9 +29,6 @@ export interface SourceHeader {
   /** Patient's and study's attributes, byte for byte as the source has them; the required ones are there, if empty. */
   readonly carried: readonly NestedAttribute[];
   readonly positionReference: NestedAttribute;
-  /** Whether the source was lossily compressed once, and the attributes that say so. */
-  readonly isLossy: boolean;
-  readonly lossy: readonly NestedAttribute[];
 }
 
 /** Reads from a source slice's file what results carry on. It holds the patient's identity: not for logs. */
@@ -57,17 +49,9 @@ export function readSourceHeader(bytes: Uint8Array): SourceHeader {
     // Must come with the flag; sources that say how in codes alone, or not at all, are named instead.
     carried.push({ tag: 0x00120063, vr: 'LO', value: raw(0x00120063) ?? 'As stated by the source images' });
   }
-  const isLossy = dataset.text(0x00282110) === '01';
-  const lossy = LOSSY.flatMap(([tag, vr]): NestedAttribute[] => {
-    const value = raw(tag);
-    return value === undefined ? [] : [{ tag, vr, value }];
-  });
   return {
     sopClassUid: dataset.text(TAG.sopClassUid) ?? CT_IMAGE_STORAGE,
     carried,
     positionReference: { tag: POSITION_REFERENCE, vr: 'LO', value: raw(POSITION_REFERENCE) ?? '' },
-    isLossy,
-    // Ratio and method must come with the flag; without them nothing true can be said.
-    lossy: isLossy && lossy.length === LOSSY.length ? lossy : [{ tag: 0x00282110, vr: 'CS', value: '00' }],
   };
 }

@@ -43,6 +43,7 @@ export const TAG = {
   rescaleSlope: 0x00281053,
   lossyCompression: 0x00282110,
   lossyRatio: 0x00282112,
+  lossyMethod: 0x00282114,
   framePixelMeasures: 0x00289110,
   framePixelTransformation: 0x00289145,
   ctFrameType: 0x00189329,
