@@ -1,9 +1,8 @@
+export { loadScannedSeries as loadDicomSeries, readScannedFile as readSliceFile } from './dicom/scan.js';
 export { replaceFile, replaceFolder, writeFileAtomic } from './node/atomic-write.js';
 export {
-  loadDicomSeries,
   readDicomFolder,
   readDicomZip,
-  readSliceFile,
   scanDicomFile,
   scanDicomFolder,
   scanDicomZip,

@@ -49,13 +49,13 @@ export async function readDicomSeries(
 ): Promise<DicomVolume> {
   const slices: DicomSlice[] = [];
   const skipped: SkippedFile[] = [];
-  const contents = new Map<string, Uint8Array>();
+  const contents = new Map<DicomSlice, Uint8Array>();
   for (const { name, bytes } of files) {
-    // Two files may have one name; slices find theirs by a name of their own.
-    const key = contents.has(name) ? `${name} (${contents.size + 1})` : name;
     try {
-      slices.push(...readDicomSlices(bytes, key));
-      contents.set(key, bytes);
+      for (const slice of readDicomSlices(bytes, name)) {
+        slices.push(slice);
+        contents.set(slice, bytes);
+      }
     } catch (error) {
       skipped.push({ file: name, reason: reasonOf(error) });
     }
@@ -64,7 +64,7 @@ export async function readDicomSeries(
   const builder = new DicomVolumeBuilder(choice.series, options);
   for (let slice = builder.next; slice !== undefined; slice = builder.next) {
     await loadDicomCodec(slice.pixels.codec);
-    builder.add(contents.get(slice.file)!);
+    builder.add(contents.get(slice)!);
   }
   const { volume, series, skipped: unreadable } = builder.finish();
   return {

@@ -119,6 +119,23 @@ describe('zip archives', () => {
     }
   });
 
+  it.each([
+    ['in the code page of DOS', 0x84, 0x94, ['aä.dcm', 'aö.dcm']],
+    ['equal', 0x41, 0x41, ['aA.dcm', 'aA.dcm']],
+  ])('give each slice its own voxels where names are %s', async (_, first, second, names) => {
+    const slices = [100, 200, 300].map((value, k) => ctFile(5 * k, { pixels: new Uint16Array(6).fill(value) }));
+    const path = await writeZip('names.zip', { 'aX.dcm': slices[0]!, 'aY.dcm': slices[1]!, 'c.dcm': slices[2]! });
+    const bytes = await readFile(path);
+    for (const [name, byte] of [['aX.dcm', first] as const, ['aY.dcm', second] as const]) {
+      for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at)) bytes[at + 1] = byte;
+    }
+    await writeFile(path, bytes);
+    const { volume, series, skipped } = await readDicomZip(path);
+    expect([...volume.data].filter((_hu, index) => index % 6 === 0)).toEqual([-900, -800, -700]);
+    expect(skipped).toEqual([]);
+    expect(series.slices.slice(0, 2).map(({ file }) => file.split('!')[1])).toEqual(names);
+  });
+
   it('whose entries overlap, as bombs do, are refused', async () => {
     const bytes = Uint8Array.from(await readFile(await writeZip('study.zip')));
     const view = new DataView(bytes.buffer);
