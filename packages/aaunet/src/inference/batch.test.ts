@@ -106,6 +106,23 @@ describe('results of a DICOM series', () => {
   });
 });
 
+describe('results of a DICOM series without UIDs', () => {
+  it('are written but for the DICOM objects, and say why', async () => {
+    const studies = await writeStudies(join(folder, 'studies'), 1);
+    for (const name of await readdir(join(studies, 'S00'))) {
+      const bytes = await readFile(join(studies, 'S00', name));
+      // SOP Instance UID (0008,0018) becomes an attribute that there is not.
+      bytes[bytes.indexOf(Buffer.of(0x08, 0, 0x18, 0, 0x55, 0x49)) + 2] = 0x17;
+      await writeFile(join(studies, 'S00', name), bytes);
+    }
+    const { predictions } = await predictWith(engine, [join(studies, 'S00')], { out: join(folder, 'out') });
+    const { report, folder: result } = predictions[0]!;
+    expect(report.problems.find(({ code }) => code === 'no-dicom-results')?.message).toContain('no SOP Instance UID');
+    expect(await readdir(result)).not.toContain('segmentation.dcm');
+    expect(await readdir(result)).toContain('segmentation.nii.gz');
+  });
+});
+
 describe('expandInputs', () => {
   it('takes a folder of one study as one scan, and one of NIfTI files as many', async () => {
     const studies = await writeStudies(join(folder, 'studies'), 1);

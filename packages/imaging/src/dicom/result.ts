@@ -1,7 +1,8 @@
+import { ImagingError } from '../imaging-error.js';
 import { sha256, toHex } from '../sha256.js';
 import { encodeDicomFile, encodeNested, PRIVATE_SCHEME, type NestedAttribute } from './encode-nested.js';
 import type { DicomSeries } from './series.js';
-import type { SourceHeader } from './source-header.js';
+import { readSourceHeader, type SourceHeader } from './source-header.js';
 import { TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
@@ -39,6 +40,27 @@ export interface ResultSource {
     | 'lossy'
   >;
   readonly header: SourceHeader;
+}
+
+/**
+ * A series as the source of results.
+ *
+ * @param bytes the file of one of its slices
+ * @throws ImagingError where results could not refer to it, for want of a Study, Series or SOP Instance UID
+ */
+export function readResultSource(series: ResultSource['series'], bytes: Uint8Array): ResultSource {
+  const missing = [
+    ...(series.studyUid === '' ? ['Study'] : []),
+    ...(series.uid === '' ? ['Series'] : []),
+    ...(series.slices.some(({ sopInstanceUid }) => sopInstanceUid === '') ? ['SOP'] : []),
+  ];
+  if (missing.length > 0) {
+    throw new ImagingError(
+      'unsupported',
+      `Expected a source whose study, series and slices have UIDs, found no ${missing.join(' and ')} Instance UID: results in DICOM cannot refer to it.`,
+    );
+  }
+  return { series, header: readSourceHeader(bytes) };
 }
 
 /** A written object and the UIDs by which others refer to it. */

@@ -15,10 +15,9 @@ import type { DicomAttribute } from './encode.js';
 import { ctFile } from './fixture.js';
 import { parseDicom } from './parse.js';
 import { readDicomSeries } from './read.js';
-import type { ResultSource } from './result.js';
+import { readResultSource, type ResultSource } from './result.js';
 import { placeSegmentation, readDicomSegmentation } from './segmentation-read.js';
 import { writeDicomSegmentation, writeFractionalSegmentation } from './segmentation-write.js';
-import { readSourceHeader } from './source-header.js';
 import { writeStructuredReport } from './structured-report.js';
 import { TAG } from './tags.js';
 import { writeDicomSeries } from './write.js';
@@ -51,14 +50,14 @@ async function sourceOf(
   };
   const files = writeDicomSeries(scan, { seed: 'segmentation test' });
   const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
-  return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+  return { source: readResultSource(series, files[0]!), volume };
 }
 
 /** The frames of one file, which stores them in no order. */
 async function enhancedSource(): ReturnType<typeof sourceOf> {
   const bytes = enhancedFile([10, 0, 5, 15]);
   const { volume, series } = await readDicomSeries([{ name: 'enhanced', bytes }]);
-  return { source: { series, header: readSourceHeader(bytes) }, volume };
+  return { source: readResultSource(series, bytes), volume };
 }
 
 /** Labels of sizes that are no multiples of eight, so that frames begin within bytes. */
@@ -170,7 +169,9 @@ describe('a result of an enhanced multi-frame source', () => {
   });
 
   it('of single-frame slices names no frame', async () => {
-    const { source, volume } = await sourceOf(EVEN);
+    // Sloppy anonymisers give all slices one UID.
+    const change = [{ tag: TAG.sopInstanceUid, vr: 'UI', value: '1.2' }] as const;
+    const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
     const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
     const [image] = dataset.items(TAG.perFrameFunctionalGroups)[0]!.items(0x00089124)[0]!.items(0x00082112);
     expect(image!.text(0x00081160)).toBeUndefined();
@@ -195,7 +196,7 @@ describe('a report', () => {
 /** A series of these files, its first slice 0 mm high. */
 async function sourceOfFiles(files: readonly Uint8Array[]): ReturnType<typeof sourceOf> {
   const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
-  return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+  return { source: readResultSource(series, files[0]!), volume };
 }
 
 const JPEG_LOSSLESS = [COMPRESSED['JPEG lossless']!.syntax, [CODE_STREAMS.lossless6]] as const;
@@ -223,6 +224,18 @@ const LOSSES: readonly (readonly [name: string, files: Uint8Array[], ratio: RegE
     ['ISO_10918_1', 'ISO_15444_1'],
   ],
 ];
+
+describe('a source of results', () => {
+  it.each([
+    ['Study', TAG.studyInstanceUid],
+    ['Series', TAG.seriesInstanceUid],
+    ['SOP', TAG.sopInstanceUid],
+  ])('without a %s Instance UID is refused, for nothing could refer to it', async (name, tag) => {
+    await expect(sourceOfFiles([0, 5].map((z) => ctFile(z, { change: [tag] })))).rejects.toThrow(
+      `found no ${name} Instance UID`,
+    );
+  });
+});
 
 describe('a result of a source with', () => {
   it.each(LOSSES)('%s says so, with ratio and method', async (_, files, ratio, methods) => {

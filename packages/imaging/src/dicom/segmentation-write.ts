@@ -258,11 +258,10 @@ function frameGroups(
   source: ResultSource,
 ): NestedAttribute[] {
   const { positions, slices, extents } = source.series;
-  const { sopInstanceUid, frame } = slices[slice]!;
-  const isMultiFrame = slices.filter((other) => other.sopInstanceUid === sopInstanceUid).length > 1;
+  const { sopInstanceUid, frame, pixels } = slices[slice]!;
   const origin: NestedAttribute[] = [
     ...sourceInstance(sopInstanceUid, source.header),
-    ...(isMultiFrame ? [{ tag: 0x00081160, vr: 'IS', value: frame + 1 } as const] : []),
+    ...(pixels.frames > 1 ? [{ tag: 0x00081160, vr: 'IS', value: frame + 1 } as const] : []),
     codeSequence(0x0040a170, {
       value: '121322',
       scheme: 'DCM',
