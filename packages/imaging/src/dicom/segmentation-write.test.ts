@@ -191,6 +191,19 @@ describe('a report', () => {
     expect(items.map((item) => item.text(0x0040a124))).toContain(tracked[3]);
     expect(new Set(tracked).size).toBe(7);
   });
+
+  it('says of what place a group speaks as a modifier of it, as TID 1419 wants', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
+    const report = writeStructuredReport([{ name: 'IVH', volumeMl: 1 }], source, segmentation, MAKER);
+    const [measurements] = parseDicom(report.bytes).dataset.items(0x0040a730).slice(-1);
+    const site = measurements!
+      .items(0x0040a730)[0]!
+      .items(0x0040a730)
+      .find((item) => item.items(0x0040a043)[0]?.text(0x00080104) === 'Finding Site');
+    expect(site?.text(0x0040a010)).toBe('HAS CONCEPT MOD');
+    expect(site?.items(0x0040a168)[0]?.text(0x00080100)).toBe('35764002');
+  });
 });
 
 /** A series of these files, its first slice 0 mm high. */

@@ -107,7 +107,6 @@ function measurementGroup(
       text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), name),
       uid('HAS OBS CONTEXT', dcm('112040', 'Tracking Unique Identifier'), trackingUid(segmentation.sopInstanceUid, id)),
       finding,
-      code('CONTAINS', sct('363698007', 'Finding Site'), region),
       item('CONTAINS', 'IMAGE', dcm('121191', 'Referenced Segment'), {
         tag: 0x00081199,
         vr: 'SQ',
@@ -120,6 +119,7 @@ function measurementGroup(
         ],
       }),
       uid('CONTAINS', dcm('121232', 'Source series for segmentation'), series.uid),
+      code('HAS CONCEPT MOD', sct('363698007', 'Finding Site'), region),
       item('CONTAINS', 'NUM', sct('118565006', 'Volume'), measured),
     ]),
   );
