@@ -98,15 +98,19 @@ export function encodeResult(
   return { bytes, sopClassUid, sopInstanceUid: uid('instance'), seriesUid: uid('series') };
 }
 
-/** The result's own DICOM date and time. */
-function dicomTime(when: Date = new Date()): { date: string; time: string } {
-  const [date, time] = when.toISOString().split('T') as [string, string];
+/** The result's own DICOM date and time: in the source's zone where it names one, else local, as readers take them. */
+function dicomTime(when: Date, timezone: string | undefined): { date: string; time: string } {
+  const minutes =
+    timezone === undefined
+      ? -when.getTimezoneOffset()
+      : Number(`${timezone[0]}1`) * (Number(timezone.slice(1, 3)) * 60 + Number(timezone.slice(3)));
+  const [date, time] = new Date(when.getTime() + minutes * 60_000).toISOString().split('T') as [string, string];
   return { date: date.replaceAll('-', ''), time: time.slice(0, 8).replaceAll(':', '') };
 }
 
 /** Attributes that every result shares: patient, study, equipment. */
 function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
-  const { date, time } = dicomTime(maker.when);
+  const { date, time } = dicomTime(maker.when ?? new Date(), header.timezone);
   return [
     ...header.carried,
     { tag: 0x00080012, vr: 'DA', value: date },

@@ -238,6 +238,25 @@ const LOSSES: readonly (readonly [name: string, files: Uint8Array[], ratio: RegE
   ],
 ];
 
+describe('the time of a result', () => {
+  const zone = process.env['TZ'];
+  afterAll(() => {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  });
+
+  it.each([
+    ['the local one, as readers take it', undefined, '083405', '20260102'],
+    ["in its source's zone where that is named", '-0330', '233405', '20260101'],
+  ])('is %s', async (_, offset, time, date) => {
+    process.env['TZ'] = 'Asia/Kolkata';
+    const change: DicomAttribute[] = offset === undefined ? [] : [{ tag: TAG.timezoneOffset, vr: 'SH', value: offset }];
+    const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
+    const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
+    expect([0x00080033, 0x00080023, TAG.timezoneOffset].map((tag) => dataset.text(tag))).toEqual([time, date, offset]);
+  });
+});
+
 describe('a source of results', () => {
   it.each([
     ['Study', TAG.studyInstanceUid],

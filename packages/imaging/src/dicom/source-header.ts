@@ -29,6 +29,8 @@ export interface SourceHeader {
   /** Patient's and study's attributes, byte for byte as the source has them; the required ones are there, if empty. */
   readonly carried: readonly NestedAttribute[];
   readonly positionReference: NestedAttribute;
+  /** Offset of the carried dates and times from UTC as "+0100", which then holds for the result's own; undefined where not said. */
+  readonly timezone: string | undefined;
 }
 
 /** Reads from a source slice's file what results carry on. It holds the patient's identity: not for logs. */
@@ -49,7 +51,11 @@ export function readSourceHeader(bytes: Uint8Array): SourceHeader {
     // Must come with the flag; sources that say how in codes alone, or not at all, are named instead.
     carried.push({ tag: 0x00120063, vr: 'LO', value: raw(0x00120063) ?? 'As stated by the source images' });
   }
+  const stated = dataset.text(TAG.timezoneOffset);
+  const timezone = stated !== undefined && /^[+-](0\d|1[0-4])[0-5]\d$/.test(stated) ? stated : undefined;
+  if (timezone !== undefined) carried.push({ tag: TAG.timezoneOffset, vr: 'SH', value: timezone });
   return {
+    timezone,
     sopClassUid: dataset.text(TAG.sopClassUid) ?? CT_IMAGE_STORAGE,
     carried,
     positionReference: { tag: POSITION_REFERENCE, vr: 'LO', value: raw(POSITION_REFERENCE) ?? '' },

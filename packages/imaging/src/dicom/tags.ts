@@ -9,6 +9,7 @@ export const TAG = {
   sopClassUid: 0x00080016,
   sopInstanceUid: 0x00080018,
   modality: 0x00080060,
+  timezoneOffset: 0x00080201,
   studyDescription: 0x00081030,
   seriesDescription: 0x0008103e,
   frameType: 0x00089007,
