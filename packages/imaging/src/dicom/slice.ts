@@ -20,6 +20,7 @@ export interface DicomSlice {
   readonly frameOfReferenceUid: string | undefined;
   readonly sopInstanceUid: string;
   readonly description: string;
+  readonly seriesNumber: number | undefined;
   /** What the choice of a series goes by, as far as the file says. */
   readonly contrastAgent: string | undefined;
   readonly bodyPart: string | undefined;
@@ -111,6 +112,7 @@ export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.l
     frameOfReferenceUid: dataset.text(TAG.frameOfReferenceUid),
     sopInstanceUid: dataset.text(TAG.sopInstanceUid) ?? '',
     description: dataset.text(TAG.seriesDescription) ?? dataset.text(TAG.studyDescription) ?? '',
+    seriesNumber: seriesNumberOf(dataset),
     contrastAgent: dataset.text(TAG.contrastAgent),
     bodyPart: dataset.text(TAG.bodyPart),
     kernel: dataset.text(TAG.convolutionKernel),
@@ -128,6 +130,12 @@ export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.l
       ...readRescale(header(TAG.framePixelTransformation)),
     },
   }));
+}
+
+/** The number is only for people: one that is none is not worth a refusal. */
+function seriesNumberOf(dataset: DicomDataset): number | undefined {
+  const number = Number.parseInt(dataset.text(TAG.seriesNumber) ?? '', 10);
+  return Number.isNaN(number) ? undefined : number;
 }
 
 function frameHeaders(dataset: DicomDataset, frames: number): FrameHeader[] {

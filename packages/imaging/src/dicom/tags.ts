@@ -20,6 +20,7 @@ export const TAG = {
   convolutionKernel: 0x00181210,
   studyInstanceUid: 0x0020000d,
   seriesInstanceUid: 0x0020000e,
+  seriesNumber: 0x00200011,
   acquisitionNumber: 0x00200012,
   instanceNumber: 0x00200013,
   imagePosition: 0x00200032,
