@@ -76,6 +76,17 @@ describe('chooseDicomSeries', () => {
     expect(chosen({ uid: '1.1', change: [lo(TAG.contrastAgent, 'NONE')] }, { uid: '1.2', slices: 5 })).toBe('1.1');
   });
 
+  it('tells before and after an operation from before and after contrast medium', () => {
+    const isContrast = (description: string): boolean =>
+      chooseDicomSeries(made({ uid: '1.1', description }), []).problems.some(({ code }) => code === 'contrast');
+    for (const description of ['Head post-op day 1', 'HEAD POST TRAUMA', 'post evacuation', 'HEAD_POST_SURGERY']) {
+      expect([description, isContrast(description)]).toEqual([description, false]);
+    }
+    for (const description of ['HEAD POST', 'HEAD POST 5mm', 'POST IV', 'CTA HEAD PRE-OP', 'CT BRAIN C+ POST OP']) {
+      expect([description, isContrast(description)]).toEqual([description, true]);
+    }
+  });
+
   it('warns where only a series with contrast medium is there', () => {
     const { problems } = chooseDicomSeries(made({ uid: '1.1', description: 'HEAD C+' }), []);
     expect(problems.map(({ code }) => code)).toEqual(['contrast']);

@@ -4,10 +4,17 @@ import type { SkippedFile } from './read.js';
 import { count } from './series-problems.js';
 import type { DicomProblem, DicomSeries } from './series.js';
 
-const CONTRAST =
-  /\b(C\+|CE|CTA|CTP|CTV|POST|CONTRAST|ANGIO\w*|PERF\w*|ARTERIAL|VENOUS|DELAY(ED)?|ENHANCED|KM|CM|BOLUS|DYNAMIC|TIMING|MONITORING)\b|C\+|\+C\b/i;
-const NO_CONTRAST =
-  /\b(NON|NO|WITHOUT|W\/?O|WO|PRE|NC|NCCT|NECT|PLAIN|UNENHANCED|NATIV\w*|OHNE|SANS|SIN|SENZA|NONCON\w*)\b|C-/i;
+/** What may come before or after: an operation, say. "Pre" and "post" with it tell nothing of contrast medium. */
+const EVENT =
+  '(?![- ]*(OP|SURG|TRAUM|EVAC|DRAIN|CRANI|SHUNT|COIL|CLIP|RESECT|TREAT|THERAP|INTERV|PROC|TPA|LYSIS|THROMB|STROKE|FALL|DAY))';
+const CONTRAST = new RegExp(
+  String.raw`\b(C\+|CE|CTA|CTP|CTV|POST${EVENT}|CONTRAST|ANGIO\w*|PERF\w*|ARTERIAL|VENOUS|DELAY(ED)?|ENHANCED|KM|CM|BOLUS|DYNAMIC|TIMING|MONITORING)\b|C\+|\+C\b`,
+  'i',
+);
+const NO_CONTRAST = new RegExp(
+  String.raw`\b(NON|NO|WITHOUT|W/?O|WO|PRE${EVENT}|NC|NCCT|NECT|PLAIN|UNENHANCED|NATIV\w*|OHNE|SANS|SIN|SENZA|NONCON\w*)\b|C-`,
+  'i',
+);
 const HEAD = /HEAD|BRAIN|SKULL|CRANI|CEREB|NEURO|KOPF|SCH(AE|Ä|A)DEL|TETE|TESTA|CABEZA|STROKE|\bNCCT\b|\bICH\b/i;
 const NOT_HEAD = /NECK|CHEST|THORA|ABD|PELV|SPINE|LUNG|CARDIAC|HEART|KNEE|FOOT|HAND|SHOULDER|HIP\b|\bLEG|EXTREM/i;
 const BONE = /BONE|KNOCHEN|\bOS\b|SHARP|EDGE|LUNG|ULTRA/i;
