@@ -2,7 +2,7 @@ import { ImagingError } from '../imaging-error.js';
 import { chooseDicomSeries } from './choose.js';
 import { loadDicomCodec } from './codec/decode-frame.js';
 import { dicomdirFiles } from './dicomdir.js';
-import { reasonOf, type DicomReadOptions, type DicomVolume, type SkippedFile } from './read.js';
+import { reasonOf, skippedFile, type DicomReadOptions, type DicomVolume, type SkippedFile } from './read.js';
 import { ReadAhead } from './read-ahead.js';
 import { MoreBytesNeeded } from './reader.js';
 import { groupDicomSeries, type DicomSeries } from './series.js';
@@ -59,11 +59,11 @@ export async function scanDicomSources(
       try {
         return { source, slices: await scanHeader(source) };
       } catch (error) {
-        return { source, reason: reasonOf(error) };
+        return { source, skipped: skippedFile(source.name, error) };
       }
     });
     for (const { source, ...found } of await Promise.all(batch)) {
-      if (found.slices === undefined) skipped.push({ file: source.name, reason: found.reason });
+      if (found.slices === undefined) skipped.push(found.skipped);
       else
         for (const slice of found.slices) {
           slices.push(slice);

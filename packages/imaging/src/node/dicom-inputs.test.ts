@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -291,7 +291,11 @@ describe('inspect', () => {
     expect(skipped[0]?.reason).toContain('localizer');
     expect((await inspect(join(folder, 'scout'))).series).toEqual([]);
     await writeFile(join(folder, 'cut'), ctFile(0).subarray(0, 400));
-    await expect(inspect(join(folder, 'cut'))).rejects.toThrow('truncated');
+    await expect(inspect(join(folder, 'cut'))).rejects.toMatchObject({ code: 'truncated' });
+    await writeFile(join(folder, 'text'), 'no image');
+    await expect(inspect(join(folder, 'text'))).rejects.toMatchObject({ code: 'not-dicom' });
+    const codes = new Map((await inspect(folder)).skipped.map(({ file, code }) => [basename(file), code]));
+    expect(Object.fromEntries(codes)).toEqual({ cut: 'truncated', scout: 'unsupported', text: 'not-dicom' });
   });
 
   it('gives a NIfTI file from inferior to superior, whichever way it is stored', async () => {
