@@ -113,28 +113,32 @@ function commonAttributes({ series, header }: ResultSource, maker: ResultMaker):
   const { date, time } = dicomTime(maker.when ?? new Date(), header.timezone);
   return [
     ...header.carried,
-    { tag: 0x00080012, vr: 'DA', value: date },
-    { tag: 0x00080013, vr: 'TM', value: time },
-    { tag: 0x00080021, vr: 'DA', value: date },
-    { tag: 0x00080031, vr: 'TM', value: time },
-    { tag: 0x00080023, vr: 'DA', value: date },
-    { tag: 0x00080033, vr: 'TM', value: time },
-    { tag: 0x00080070, vr: 'LO', value: 'aaunet' },
+    { tag: TAG.instanceCreationDate, vr: 'DA', value: date },
+    { tag: TAG.instanceCreationTime, vr: 'TM', value: time },
+    { tag: TAG.seriesDate, vr: 'DA', value: date },
+    { tag: TAG.seriesTime, vr: 'TM', value: time },
+    { tag: TAG.contentDate, vr: 'DA', value: date },
+    { tag: TAG.contentTime, vr: 'TM', value: time },
+    { tag: TAG.manufacturer, vr: 'LO', value: 'aaunet' },
     {
-      tag: 0x00080110,
+      tag: TAG.codingSchemeIdentification,
       vr: 'SQ',
       items: [
         [
-          { tag: 0x00080102, vr: 'SH', value: PRIVATE_SCHEME },
-          { tag: 0x00080115, vr: 'ST', value: 'Places of intracranial hemorrhage that DICOM has no codes for' },
-          { tag: 0x00080116, vr: 'ST', value: 'aaunet' },
+          { tag: TAG.codingScheme, vr: 'SH', value: PRIVATE_SCHEME },
+          {
+            tag: TAG.codingSchemeName,
+            vr: 'ST',
+            value: 'Places of intracranial hemorrhage that DICOM has no codes for',
+          },
+          { tag: TAG.codingSchemeOrganization, vr: 'ST', value: 'aaunet' },
         ],
       ],
     },
-    { tag: 0x00081090, vr: 'LO', value: maker.algorithm.slice(0, 64) },
-    { tag: 0x00181000, vr: 'LO', value: maker.weights.slice(0, 64) },
-    { tag: 0x00181020, vr: 'LO', value: maker.software.slice(0, 64) },
-    { tag: 0x0020000d, vr: 'UI', value: series.studyUid },
+    { tag: TAG.modelName, vr: 'LO', value: maker.algorithm.slice(0, 64) },
+    { tag: TAG.deviceSerialNumber, vr: 'LO', value: maker.weights.slice(0, 64) },
+    { tag: TAG.softwareVersions, vr: 'LO', value: maker.software.slice(0, 64) },
+    { tag: TAG.studyInstanceUid, vr: 'UI', value: series.studyUid },
   ];
 }
 
@@ -146,16 +150,16 @@ export function frameOfReference({ series }: ResultSource): string {
 /** Which series and slices the result was made from. */
 export function sourceReferences({ series, header }: ResultSource): NestedAttribute {
   return {
-    tag: 0x00081115,
+    tag: TAG.referencedSeries,
     vr: 'SQ',
     items: [
       [
         {
-          tag: 0x0008114a,
+          tag: TAG.referencedInstances,
           vr: 'SQ',
           items: sourceInstances(series.slices, header),
         },
-        { tag: 0x0020000e, vr: 'UI', value: series.uid },
+        { tag: TAG.seriesInstanceUid, vr: 'UI', value: series.uid },
       ],
     ],
   };
@@ -171,8 +175,8 @@ export function sourceInstances(
 
 export function sourceInstance(uid: string, { sopClassUid }: SourceHeader): NestedAttribute[] {
   return [
-    { tag: 0x00081150, vr: 'UI', value: sopClassUid },
-    { tag: 0x00081155, vr: 'UI', value: uid },
+    { tag: TAG.referencedSopClassUid, vr: 'UI', value: sopClassUid },
+    { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: uid },
   ];
 }
 

@@ -157,15 +157,15 @@ describe('a result of an enhanced multi-frame source', () => {
     labels.data.fill(7, 3 * plane);
     const { dataset } = parseDicom(writeDicomSegmentation(labels, source, MAKER).bytes);
     const references = dataset.items(TAG.perFrameFunctionalGroups).map((groups) => {
-      const image = groups.items(0x00089124)[0]!.items(0x00082112)[0]!;
-      return [image.text(0x00081155), image.decimal(0x00081160)];
+      const image = groups.items(TAG.derivationImages)[0]!.items(TAG.sourceImages)[0]!;
+      return [image.text(TAG.referencedSopInstanceUid), image.decimal(TAG.referencedFrameNumber)];
     });
     // Frames of the file lie at 10, 0, 5 and 15 mm: the second slice is its third frame, the last its fourth.
     expect(references).toEqual([
       [source.series.slices[0]!.sopInstanceUid, 3],
       [source.series.slices[0]!.sopInstanceUid, 4],
     ]);
-    expect(dataset.items(0x00081115)[0]!.items(0x0008114a)).toHaveLength(1);
+    expect(dataset.items(TAG.referencedSeries)[0]!.items(TAG.referencedInstances)).toHaveLength(1);
   });
 
   it('of single-frame slices names no frame', async () => {
@@ -173,8 +173,11 @@ describe('a result of an enhanced multi-frame source', () => {
     const change = [{ tag: TAG.sopInstanceUid, vr: 'UI', value: '1.2' }] as const;
     const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
     const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
-    const [image] = dataset.items(TAG.perFrameFunctionalGroups)[0]!.items(0x00089124)[0]!.items(0x00082112);
-    expect(image!.text(0x00081160)).toBeUndefined();
+    const [image] = dataset
+      .items(TAG.perFrameFunctionalGroups)[0]!
+      .items(TAG.derivationImages)[0]!
+      .items(TAG.sourceImages);
+    expect(image!.text(TAG.referencedFrameNumber)).toBeUndefined();
   });
 });
 
@@ -183,12 +186,12 @@ describe('a report', () => {
     const { source, volume } = await sourceOf(EVEN);
     const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
     const tracked = parseDicom(segmentation.bytes)
-      .dataset.items(0x00620002)
-      .map((segment) => segment.text(0x00620021));
+      .dataset.items(TAG.segmentSequence)
+      .map((segment) => segment.text(TAG.trackingUid));
     const report = writeStructuredReport([{ name: 'EDH', volumeMl: 1 }], source, segmentation, MAKER);
-    const [measurements] = parseDicom(report.bytes).dataset.items(0x0040a730).slice(-1);
-    const items = measurements!.items(0x0040a730)[0]!.items(0x0040a730);
-    expect(items.map((item) => item.text(0x0040a124))).toContain(tracked[3]);
+    const [measurements] = parseDicom(report.bytes).dataset.items(TAG.contentItems).slice(-1);
+    const items = measurements!.items(TAG.contentItems)[0]!.items(TAG.contentItems);
+    expect(items.map((item) => item.text(TAG.uidValue))).toContain(tracked[3]);
     expect(new Set(tracked).size).toBe(7);
   });
 
@@ -196,13 +199,13 @@ describe('a report', () => {
     const { source, volume } = await sourceOf(EVEN);
     const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
     const report = writeStructuredReport([{ name: 'IVH', volumeMl: 1 }], source, segmentation, MAKER);
-    const [measurements] = parseDicom(report.bytes).dataset.items(0x0040a730).slice(-1);
+    const [measurements] = parseDicom(report.bytes).dataset.items(TAG.contentItems).slice(-1);
     const site = measurements!
-      .items(0x0040a730)[0]!
-      .items(0x0040a730)
-      .find((item) => item.items(0x0040a043)[0]?.text(0x00080104) === 'Finding Site');
-    expect(site?.text(0x0040a010)).toBe('HAS CONCEPT MOD');
-    expect(site?.items(0x0040a168)[0]?.text(0x00080100)).toBe('35764002');
+      .items(TAG.contentItems)[0]!
+      .items(TAG.contentItems)
+      .find((item) => item.items(TAG.conceptName)[0]?.text(TAG.codeMeaning) === 'Finding Site');
+    expect(site?.text(TAG.relationshipType)).toBe('HAS CONCEPT MOD');
+    expect(site?.items(TAG.conceptCode)[0]?.text(TAG.codeValue)).toBe('35764002');
   });
 });
 
@@ -253,7 +256,11 @@ describe('the time of a result', () => {
     const change: DicomAttribute[] = offset === undefined ? [] : [{ tag: TAG.timezoneOffset, vr: 'SH', value: offset }];
     const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
     const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
-    expect([0x00080033, 0x00080023, TAG.timezoneOffset].map((tag) => dataset.text(tag))).toEqual([time, date, offset]);
+    expect([TAG.contentTime, TAG.contentDate, TAG.timezoneOffset].map((tag) => dataset.text(tag))).toEqual([
+      time,
+      date,
+      offset,
+    ]);
   });
 });
 
