@@ -1,12 +1,12 @@
+export { loadScannedSeries as loadDicomSeries, readScannedFile as readSliceFile } from './dicom/scan.js';
 export { replaceFile, replaceFolder, writeFileAtomic } from './node/atomic-write.js';
 export {
-  loadDicomSeries,
   readDicomFolder,
   readDicomZip,
-  readSliceFile,
   scanDicomFile,
   scanDicomFolder,
   scanDicomZip,
+  studyUidOf,
 } from './node/dicom-folder.js';
 export type { DicomFolder } from './node/dicom-folder.js';
 export { openZipFile } from './node/file-source.js';

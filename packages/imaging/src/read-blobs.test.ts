@@ -39,6 +39,12 @@ describe('readBlobs', () => {
     }
   });
 
+  it('gives each slice its own voxels where dropped files have one name', async () => {
+    const study = await readBlobs(files.map((bytes) => ({ name: 'IM1', blob: blobOf(bytes) })));
+    if (study.kind !== 'dicom') throw new Error('Expected DICOM.');
+    expect((await loadChosenSeries(study.folder)).volume.data).toEqual(SCAN.data);
+  });
+
   it('reads one NIfTI file, whatever its name, and refuses none and several', async () => {
     const blob = blobOf(writeNiftiGz(SCAN));
     const study = await readBlobs([{ name: 'odd', blob }]);

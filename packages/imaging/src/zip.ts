@@ -27,6 +27,10 @@ const MAX_ENTRIES = 200_000;
 const MAX_DIRECTORY_BYTES = 2 ** 26;
 const MAX_ENTRY_BYTES = 2 ** 30;
 const INFLATE_STEP = 2 ** 14;
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+/** Characters of the bytes from 128 up. */
+const CODE_PAGE_437 =
+  'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0';
 
 const bad = (message: string): ImagingError => new ImagingError('bad-archive', message);
 
@@ -103,8 +107,7 @@ function readDirectory(bytes: Uint8Array, count: number): Record[] {
     const flags = view.getUint16(at + 8, true);
     const [packed, size, offset] = sizes64(view, at, at + 46 + nameLength, extraLength);
     records.push({
-      // eslint-disable-next-line no-control-regex
-      name: new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength)).replaceAll(/[\x00-\x1f]/g, '?'),
+      name: nameOf(bytes.subarray(at + 46, at + 46 + nameLength)),
       flags,
       method: view.getUint16(at + 10, true),
       crc: view.getUint32(at + 16, true),
@@ -115,6 +118,18 @@ function readDirectory(bytes: Uint8Array, count: number): Record[] {
     at = next;
   }
   return records;
+}
+
+/** A name in UTF-8, which many programs write without its flag, or else in the code page that zip began with. */
+function nameOf(bytes: Uint8Array): string {
+  let name: string;
+  try {
+    name = UTF_8.decode(bytes);
+  } catch {
+    name = Array.from(bytes, (byte) => (byte < 128 ? String.fromCharCode(byte) : CODE_PAGE_437[byte - 128]!)).join('');
+  }
+  // eslint-disable-next-line no-control-regex
+  return name.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }
 
 /** Packed size, size and offset of an entry, which Zip64 writes in an extra field where 32 bits do not do. */

@@ -3,7 +3,7 @@ import {
   loadChosenSeries,
   readBlobs,
   readScannedFile,
-  readSourceHeader,
+  readResultSource,
   setCodecLocation,
   START_BYTES,
   toCanonical,
@@ -94,7 +94,7 @@ answerCalls({
   choose: (seriesUid: string) => load(seriesUid),
   async segmentation({ labels, maker }: { labels: Volume<Uint8Array>; maker: ResultMaker }) {
     if (chosen === undefined) throw new Error('Expected a DICOM series to refer to, found another source: save NIfTI.');
-    const header = readSourceHeader(await readScannedFile(chosen.slices[0]!));
-    return writeDicomSegmentation(labels, { series: chosen, header }, maker).bytes;
+    const source = readResultSource(chosen, await readScannedFile(chosen.slices[0]!));
+    return writeDicomSegmentation(labels, source, maker).bytes;
   },
 });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { LABELS, parseDicom, type Volume } from '@aaunet/imaging';
+import { LABELS, parseDicom, writeDicomSeries, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -164,6 +164,23 @@ describe('inputFingerprint', () => {
   });
 });
 
+describe('results of a DICOM series without UIDs', () => {
+  it('are written but for the DICOM objects, and say why', async () => {
+    const studies = await writeStudies(join(folder, 'studies'), 1);
+    for (const name of await readdir(join(studies, 'S00'))) {
+      const bytes = await readFile(join(studies, 'S00', name));
+      // SOP Instance UID (0008,0018) becomes an attribute that there is not.
+      bytes[bytes.indexOf(Buffer.of(0x08, 0, 0x18, 0, 0x55, 0x49)) + 2] = 0x17;
+      await writeFile(join(studies, 'S00', name), bytes);
+    }
+    const { predictions } = await predictWith(engine, [join(studies, 'S00')], { out: join(folder, 'out') });
+    const { report, folder: result } = predictions[0]!;
+    expect(report.problems.find(({ code }) => code === 'no-dicom-results')?.message).toContain('no SOP Instance UID');
+    expect(await readdir(result)).not.toContain('segmentation.dcm');
+    expect(await readdir(result)).toContain('segmentation.nii.gz');
+  });
+});
+
 describe('expandInputs', () => {
   it('takes a folder of one study as one scan, and one of NIfTI files as many', async () => {
     const studies = await writeStudies(join(folder, 'studies'), 1);
@@ -172,5 +189,26 @@ describe('expandInputs', () => {
     await mkdir(nifti);
     for (const name of ['b.nii.gz', 'a.nii', 'notes.txt']) await writeFile(join(nifti, name), '');
     expect(await expandInputs([nifti])).toEqual([join(nifti, 'a.nii'), join(nifti, 'b.nii.gz')]);
+  });
+
+  it('takes a folder of studies as many scans, however large their files are', async () => {
+    const scan: Volume<Int16Array> = {
+      data: new Int16Array(3000 * 3000),
+      columns: 3000,
+      rows: 3000,
+      slices: 1,
+      affine: [
+        [-0.1, 0, 0, 0],
+        [0, -0.1, 0, 0],
+        [0, 0, 5, 0],
+        [0, 0, 0, 1],
+      ],
+    };
+    const patients = ['A', 'B'].map((name) => join(folder, 'large', name));
+    for (const patient of patients) {
+      await mkdir(patient, { recursive: true });
+      await writeFile(join(patient, 'slice.dcm'), writeDicomSeries(scan, { seed: patient })[0]!);
+    }
+    expect(await expandInputs([join(folder, 'large')])).toEqual(patients);
   });
 });

@@ -2,8 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import {
+  ImagingError,
   LABELS,
-  readSourceHeader,
+  readResultSource,
   writeDicomSegmentation,
   writeFractionalSegmentation,
   writeStructuredReport,
@@ -16,20 +17,23 @@ import { readSliceFile } from '@aaunet/imaging/node';
 
 import type { Problem, SegmentationReport } from './report.js';
 
-/** The DICOM source of a scan, from which results take patient, study and geometry. */
-export interface DicomOrigin {
-  readonly source: ResultSource;
-  /** What readers of the result should know of the source's files. */
-  readonly problems: readonly Problem[];
-}
+/** The DICOM source that results of a scan refer to, or why there are none. */
+export type DicomOrigin = { readonly source: ResultSource } | { readonly source?: never; readonly problem: Problem };
 
-/** Reads what DICOM results take over from a series; undefined where its files cannot be read one by one. */
-export async function dicomOrigin(series: DicomSeries): Promise<DicomOrigin | undefined> {
+/** Reads what DICOM results take over from a series. */
+export async function dicomOrigin(series: DicomSeries): Promise<DicomOrigin> {
+  const none = (reason: string): DicomOrigin => ({
+    problem: { code: 'no-dicom-results', message: `No DICOM objects are written: ${reason}` },
+  });
+  // Not the error's own words: they name the file, and its path may tell who was scanned.
   const bytes = await readSliceFile(series.slices[0]!).catch(() => undefined);
-  if (bytes === undefined) return undefined;
-  const header = readSourceHeader(bytes);
-  const lossy = 'The source was lossily compressed; small or faint lesions may be lost or made up.';
-  return { source: { series, header }, problems: header.isLossy ? [{ code: 'lossy-source', message: lossy }] : [] };
+  if (bytes === undefined) return none('the source could not be read a second time.');
+  try {
+    return { source: readResultSource(series, bytes) };
+  } catch (error) {
+    if (error instanceof ImagingError) return none(error.message);
+    throw error;
+  }
 }
 
 /** The date and time of a report are its making; everything else comes from it. */
@@ -48,7 +52,7 @@ function makerOf(report: SegmentationReport): ResultMaker {
  */
 export async function writeDicomResults(
   folder: string,
-  { source }: DicomOrigin,
+  source: ResultSource,
   labelMap: Volume<Uint8Array>,
   report: SegmentationReport,
   probabilities?: readonly Volume<Uint8Array>[],

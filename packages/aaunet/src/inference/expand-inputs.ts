@@ -1,37 +1,19 @@
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { parseDicom } from '@aaunet/imaging';
+import { studyUidOf } from '@aaunet/imaging/node';
 
-const STUDY_INSTANCE_UID = 0x0020000d;
 const NIFTI = /\.nii(\.gz)?$/i;
 /** Files of a folder that are looked at before it counts as one without DICOM. */
 const TRIES = 5;
-const HEADER_BYTES = 2 ** 20;
 const DEEPEST = 6;
-
-/** The study that a file belongs to; undefined where it is no DICOM file. */
-async function studyOf(path: string): Promise<string | undefined> {
-  const file = await open(path, 'r').catch(() => undefined);
-  if (file === undefined) return undefined;
-  try {
-    const { size } = await file.stat();
-    const bytes = new Uint8Array(size <= 16 * HEADER_BYTES ? size : HEADER_BYTES);
-    await file.read(bytes, 0, bytes.length, 0);
-    return parseDicom(bytes).dataset.text(STUDY_INSTANCE_UID);
-  } catch {
-    return undefined;
-  } finally {
-    await file.close();
-  }
-}
 
 /** The study of the first DICOM file in a folder or below it. */
 async function studyIn(folder: string, depth = 0): Promise<string | undefined> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const files = entries.filter((entry) => entry.isFile()).map(({ name }) => join(folder, name));
   for (const file of files.sort().slice(0, TRIES)) {
-    const study = await studyOf(file);
+    const study = await studyUidOf(file);
     if (study !== undefined) return study;
   }
   if (depth >= DEEPEST) return undefined;

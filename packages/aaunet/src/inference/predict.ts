@@ -97,7 +97,8 @@ async function predictOne(
   const scan = toHuVolume(read.volume);
   const { volume: canonical, map } = toCanonical(scan);
   const origin = read.source === 'dicom' ? await dicomOrigin(read.series) : undefined;
-  const problems = [...inputProblems(read, scan), ...(origin?.problems ?? []), ...coverageProblems(canonical)];
+  const unwritten = origin && !origin.source ? [origin.problem] : [];
+  const problems = [...inputProblems(read, scan), ...unwritten, ...coverageProblems(canonical)];
   onEvent?.({ type: 'input', input, name, ...at, slices: canonical.slices });
   const segmentOptions = {
     signal,
@@ -133,7 +134,7 @@ async function predictOne(
       if (maps && type.assessed)
         await writeNiftiFile(join(into, `probability-${type.name}.nii.gz`), asShares(maps[index]!));
     }
-    if (origin) await writeDicomResults(into, origin, labelMap, report, maps);
+    if (origin?.source) await writeDicomResults(into, origin.source, labelMap, report, maps);
   };
   const { folder, report } = await writeOutputs(out, view.scan, view.labelMap, context, labelMap, further);
   return { input, folder, report };

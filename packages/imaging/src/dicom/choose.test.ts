@@ -63,7 +63,9 @@ describe('chooseDicomSeries', () => {
     const all = made(plain, other);
     const { problems, others } = chooseDicomSeries(all, []);
     expect(problems.map(({ code }) => code)).toEqual(['other-series']);
-    expect(problems[0]!.message).toMatch(/one of 2 .* chosen because it .*1\.2 /);
+    expect(problems[0]!.message).toMatch(
+      /one of 2 .* chosen because it .*The others: one without a number, \d+ slices over /,
+    );
     expect(whyNotChosen(others[0]!, all).message).toMatch(/^Not chosen: .* --series 1\.2\.$/);
   });
 
@@ -74,9 +76,36 @@ describe('chooseDicomSeries', () => {
     expect(chosen({ uid: '1.1', change: [lo(TAG.contrastAgent, 'NONE')] }, { uid: '1.2', slices: 5 })).toBe('1.1');
   });
 
+  it('tells before and after an operation from before and after contrast medium', () => {
+    const isContrast = (description: string): boolean =>
+      chooseDicomSeries(made({ uid: '1.1', description }), []).problems.some(({ code }) => code === 'contrast');
+    for (const description of ['Head post-op day 1', 'HEAD POST TRAUMA', 'post evacuation', 'HEAD_POST_SURGERY']) {
+      expect([description, isContrast(description)]).toEqual([description, false]);
+    }
+    for (const description of ['HEAD POST', 'HEAD POST 5mm', 'POST IV', 'CTA HEAD PRE-OP', 'CT BRAIN C+ POST OP']) {
+      expect([description, isContrast(description)]).toEqual([description, true]);
+    }
+  });
+
   it('warns where only a series with contrast medium is there', () => {
     const { problems } = chooseDicomSeries(made({ uid: '1.1', description: 'HEAD C+' }), []);
     expect(problems.map(({ code }) => code)).toEqual(['contrast']);
+  });
+
+  it('says of series in what is written into results neither UID nor description nor agent', () => {
+    const number = (value: number): DicomAttribute => ({ tag: TAG.seriesNumber, vr: 'IS', value });
+    const all = made(
+      { uid: '1.2.99.1', description: 'MILLER CONTRAST', change: [number(3)] },
+      { uid: '1.2.99.2', description: 'MILLER CTA', slices: 7, change: [number(4), lo(TAG.contrastAgent, 'MILLER')] },
+    );
+    for (const seriesUid of ['1.2.99.1', '1.2.99.2']) {
+      const { problems } = chooseDicomSeries(all, [], { seriesUid });
+      expect(problems.map(({ code }) => code)).toEqual(['other-series', 'contrast']);
+      expect(JSON.stringify(problems)).not.toMatch(/MILLER|1\.2\.99/);
+      expect(problems[0]!.message).toContain(
+        seriesUid === '1.2.99.1' ? 'number 4, 7 slices over 30 mm, 5.00 mm apart' : 'number 3, 6 slices over 25 mm',
+      );
+    }
   });
 
   it('refuses reformats unless they are asked for', () => {

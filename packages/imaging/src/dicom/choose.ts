@@ -4,10 +4,17 @@ import type { SkippedFile } from './read.js';
 import { count } from './series-problems.js';
 import type { DicomProblem, DicomSeries } from './series.js';
 
-const CONTRAST =
-  /\b(C\+|CE|CTA|CTP|CTV|POST|CONTRAST|ANGIO\w*|PERF\w*|ARTERIAL|VENOUS|DELAY(ED)?|ENHANCED|KM|CM|BOLUS|DYNAMIC|TIMING|MONITORING)\b|C\+|\+C\b/i;
-const NO_CONTRAST =
-  /\b(NON|NO|WITHOUT|W\/?O|WO|PRE|NC|NCCT|NECT|PLAIN|UNENHANCED|NATIV\w*|OHNE|SANS|SIN|SENZA|NONCON\w*)\b|C-/i;
+/** What may come before or after: an operation, say. "Pre" and "post" with it tell nothing of contrast medium. */
+const EVENT =
+  '(?![- ]*(OP|SURG|TRAUM|EVAC|DRAIN|CRANI|SHUNT|COIL|CLIP|RESECT|TREAT|THERAP|INTERV|PROC|TPA|LYSIS|THROMB|STROKE|FALL|DAY))';
+const CONTRAST = new RegExp(
+  String.raw`\b(C\+|CE|CTA|CTP|CTV|POST${EVENT}|CONTRAST|ANGIO\w*|PERF\w*|ARTERIAL|VENOUS|DELAY(ED)?|ENHANCED|KM|CM|BOLUS|DYNAMIC|TIMING|MONITORING)\b|C\+|\+C\b`,
+  'i',
+);
+const NO_CONTRAST = new RegExp(
+  String.raw`\b(NON|NO|WITHOUT|W/?O|WO|PRE${EVENT}|NC|NCCT|NECT|PLAIN|UNENHANCED|NATIV\w*|OHNE|SANS|SIN|SENZA|NONCON\w*)\b|C-`,
+  'i',
+);
 const HEAD = /HEAD|BRAIN|SKULL|CRANI|CEREB|NEURO|KOPF|SCH(AE|Ä|A)DEL|TETE|TESTA|CABEZA|STROKE|\bNCCT\b|\bICH\b/i;
 const NOT_HEAD = /NECK|CHEST|THORA|ABD|PELV|SPINE|LUNG|CARDIAC|HEART|KNEE|FOOT|HAND|SHOULDER|HIP\b|\bLEG|EXTREM/i;
 const BONE = /BONE|KNOCHEN|\bOS\b|SHARP|EDGE|LUNG|ULTRA/i;
@@ -35,11 +42,7 @@ function meritOf(series: DicomSeries): Merit {
   const said = CONTRAST.test(words) && !NO_CONTRAST.test(words);
   return {
     isReformat: series.slices.some((slice) => slice.isReformat),
-    contrast: hasAgent
-      ? `contrast agent "${agent.slice(0, 40)}"`
-      : said
-        ? `description "${series.description.slice(0, 60)}"`
-        : undefined,
+    contrast: hasAgent ? 'its header names a contrast agent' : said ? 'its description says so' : undefined,
     head: HEAD.test(words) ? 1 : NOT_HEAD.test(words) ? -1 : 0,
     isBone: BONE.test(words) || SHARP_KERNEL.test(first.kernel ?? ''),
     isFew: series.slices.length < FEW,
@@ -89,7 +92,7 @@ export function chooseDicomSeries(
   if (best!.merit.isReformat) {
     throw new ImagingError(
       'no-axial-series',
-      `Expected original axial slices, found only reformats (${nameOf(best!.series, all)}): export the original series, or ask for this one by its UID with --series.`,
+      `Expected original axial slices, found only reformats (${nameOf(best!.series)}): export the original series, or ask for this one with --series and its UID, which inspect lists.`,
     );
   }
   const decisive = second && CRITERIA.find(({ rank }) => rank(best!.merit) !== rank(second.merit));
@@ -101,10 +104,17 @@ function choiceOf(series: DicomSeries, all: readonly DicomSeries[], why: string)
   const merit = meritOf(series);
   const problems: DicomProblem[] = [];
   if (others.length > 0) {
-    const list = others.map((other) => nameOf(other, all)).join('; ');
+    const list = others.map(nameOf).join('; ');
     problems.push({
       code: 'other-series',
-      message: `This is one of ${all.length} axial CT series and was chosen because ${why}. The others: ${list.slice(0, 1000)}.`,
+      message: `This is one of ${all.length} axial CT series and was chosen because ${why}. The others: ${list.slice(0, 1000)}; inspect says how to choose them.`,
+    });
+  }
+  const studies = new Set(all.map(({ studyUid }) => studyUid)).size;
+  if (studies > 1) {
+    problems.push({
+      code: 'other-studies',
+      message: `The files belong to ${studies} studies, of one or several patients, and one series of one of them is read: read each study by itself.`,
     });
   }
   if (merit.isReformat) problems.push({ code: 'reformat', message: 'The series is a reformat, not original slices.' });
@@ -140,10 +150,12 @@ export function whyNotChosen(series: DicomSeries, all: readonly DicomSeries[]): 
   return { code: 'not-chosen', message: `Not chosen: ${why}. Choose it with --series ${selectorOf(series, all)}.` };
 }
 
-function nameOf(series: DicomSeries, all: readonly DicomSeries[]): string {
-  const { description, slices, positions } = series;
+/** A series by what tells it apart and names no patient, for this is written into results: not its UID and description. */
+function nameOf({ slices, positions, stepMm }: DicomSeries): string {
+  const { seriesNumber } = slices[0]!;
   const length = norm(subtract(positions.at(-1)!, positions[0]!));
-  return `${selectorOf(series, all)} "${description.slice(0, 40)}", ${count(slices.length, 'slice')} over ${length.toFixed(0)} mm`;
+  const name = seriesNumber === undefined ? 'one without a number' : `number ${seriesNumber}`;
+  return `${name}, ${count(slices.length, 'slice')} over ${length.toFixed(0)} mm, ${stepMm.median.toFixed(2)} mm apart`;
 }
 
 function noSeries(skipped: readonly SkippedFile[]): ImagingError {

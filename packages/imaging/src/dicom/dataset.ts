@@ -25,7 +25,7 @@ export class DicomDataset {
     const utf8 = tag !== TAG.specificCharacterSet && (this.#characterSet()?.includes('192') ?? false);
     const text = utf8 ? new TextDecoder().decode(raw) : latin1(raw);
     // eslint-disable-next-line no-control-regex
-    const clean = text.replaceAll(/[\x00-\x1f\x7f]/g, ' ').trim();
+    const clean = text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ').trim();
     return clean === '' ? undefined : clean;
   }
 

@@ -1,6 +1,7 @@
 import { ImagingError } from '../imaging-error.js';
 import { concatenate, encodeAttributes, encodeElement, type DicomAttribute } from './encode.js';
 import { EXPLICIT_LITTLE } from './syntaxes.js';
+import { TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
 /** An attribute of any kind that segmentations and reports need; sequences hold items of attributes. */
@@ -32,9 +33,9 @@ export function codeSequence(tag: number, code: Code): NestedAttribute {
 
 export function codeItem({ value, scheme, meaning }: Code): NestedAttribute[] {
   return [
-    { tag: 0x00080100, vr: 'SH', value },
-    { tag: 0x00080102, vr: 'SH', value: scheme },
-    { tag: 0x00080104, vr: 'LO', value: meaning },
+    { tag: TAG.codeValue, vr: 'SH', value },
+    { tag: TAG.codingScheme, vr: 'SH', value: scheme },
+    { tag: TAG.codeMeaning, vr: 'LO', value: meaning },
   ];
 }
 
@@ -48,16 +49,16 @@ export function encodeDicomFile(attributes: readonly NestedAttribute[]): Uint8Ar
     return found.value;
   };
   const meta = encodeAttributes([
-    { tag: 0x00020001, vr: 'OB', value: Uint8Array.of(0, 1) },
-    { tag: 0x00020002, vr: 'UI', value: uidOf(0x00080016) },
-    { tag: 0x00020003, vr: 'UI', value: uidOf(0x00080018) },
-    { tag: 0x00020010, vr: 'UI', value: EXPLICIT_LITTLE },
-    { tag: 0x00020012, vr: 'UI', value: uidFromSeed('aaunet implementation') },
-    { tag: 0x00020013, vr: 'SH', value: 'AAUNET' },
+    { tag: TAG.metaVersion, vr: 'OB', value: Uint8Array.of(0, 1) },
+    { tag: TAG.mediaSopClassUid, vr: 'UI', value: uidOf(TAG.sopClassUid) },
+    { tag: TAG.mediaSopInstanceUid, vr: 'UI', value: uidOf(TAG.sopInstanceUid) },
+    { tag: TAG.transferSyntaxUid, vr: 'UI', value: EXPLICIT_LITTLE },
+    { tag: TAG.implementationClassUid, vr: 'UI', value: uidFromSeed('aaunet implementation') },
+    { tag: TAG.implementationVersionName, vr: 'SH', value: 'AAUNET' },
   ]);
   const preamble = new Uint8Array(132);
   preamble.set([0x44, 0x49, 0x43, 0x4d], 128);
-  const length = encodeAttributes([{ tag: 0x00020000, vr: 'UL', value: meta.length }]);
+  const length = encodeAttributes([{ tag: TAG.metaGroupLength, vr: 'UL', value: meta.length }]);
   return concatenate([preamble, length, meta, encodeNested(attributes)]);
 }
 

@@ -1,7 +1,16 @@
 import type { DecodedSlice } from './pixels.js';
 import type { DicomProblem } from './series.js';
 import { count } from './series-problems.js';
-import type { DicomSlice } from './slice.js';
+import type { DicomSlice, LossyCompression, PixelEncoding } from './slice.js';
+import type { PixelCodec } from './syntaxes.js';
+
+/** Defined terms of Lossy Image Compression Method (PS3.3, C.7.6.1.1.5.1). */
+const METHODS: Readonly<Partial<Record<PixelCodec, string>>> = {
+  jpeg: 'ISO_10918_1',
+  'jpeg-ls': 'ISO_14495_1',
+  'jpeg-2000': 'ISO_15444_1',
+  htj2k: 'ISO_15444_15',
+};
 
 /** Gathers what compression has changed in the slices of a series. */
 export class Losses {
@@ -10,17 +19,23 @@ export class Losses {
   #maxError = 0;
   #isUnbounded = false;
   #ratios: number[] = [];
+  #compression: LossyCompression | undefined;
+
+  /** What the first slice with losses went through; undefined where there are none. */
+  get compression(): LossyCompression | undefined {
+    return this.#compression;
+  }
 
   add({ pixels }: DicomSlice, { maxError, ratio }: DecodedSlice): void {
     const changedNow = maxError !== 0;
-    const changedBefore = pixels.lossy && pixels.codec === 'native';
     // The syntax may allow loss where the code stream has none; a header that admits loss is believed.
-    if (!changedNow && !changedBefore && pixels.lossyRatio === undefined) return;
+    if (!changedNow && pixels.statedLoss === undefined) return;
+    this.#compression ??= completed(pixels, changedNow, ratio);
     this.#slices++;
     this.#names.add(changedNow ? pixels.syntaxName : 'an earlier compression');
     if (maxError === undefined || !changedNow) this.#isUnbounded = true;
     else this.#maxError = Math.max(this.#maxError, maxError);
-    const known = pixels.lossyRatio ?? (changedNow ? ratio : undefined);
+    const known = pixels.statedLoss?.ratios.at(-1) ?? (changedNow ? ratio : undefined);
     if (known !== undefined) this.#ratios.push(known);
   }
 
@@ -38,8 +53,21 @@ export class Losses {
     return [
       {
         code: 'lossy-compression',
-        message: `${count(this.#slices, 'slice')} ${this.#slices === 1 ? 'was' : 'were'} compressed with loss (${[...this.#names].join(', ')}): ${error}; ${ratio}. Use the original images where there are any.`,
+        message: `${count(this.#slices, 'slice')} ${this.#slices === 1 ? 'was' : 'were'} compressed with loss (${[...this.#names].join(', ')}): ${error}; ${ratio}. Small or faint lesions may be lost or made up: use the original images where there are any.`,
       },
     ];
   }
+}
+
+/** What a header states, or one compression with what it leaves out taken from the file: DICOM wants both wherever there was loss. */
+function completed(
+  { codec, statedLoss }: PixelEncoding,
+  changedNow: boolean,
+  measured: number | undefined,
+): LossyCompression {
+  const { ratios, methods } = statedLoss ?? { ratios: [], methods: [] };
+  if (ratios.length > 0 && ratios.length === methods.length) return { ratios, methods };
+  const method = (changedNow ? METHODS[codec] : methods.at(-1)) ?? 'UNKNOWN';
+  const ratio = ratios.at(-1) ?? (changedNow ? measured : undefined) ?? 1;
+  return { ratios: [ratio], methods: [method] };
 }

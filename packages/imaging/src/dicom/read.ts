@@ -1,4 +1,4 @@
-import { ImagingError, messageOf } from '../imaging-error.js';
+import { ImagingError, messageOf, type ImagingErrorCode } from '../imaging-error.js';
 import { chooseDicomSeries } from './choose.js';
 import { loadDicomCodec } from './codec/decode-frame.js';
 import { groupDicomSeries, type DicomSeries } from './series.js';
@@ -10,6 +10,8 @@ import type { Volume } from '../volume.js';
 export interface SkippedFile {
   readonly file: string;
   readonly reason: string;
+  /** What kind of refusal it was; absent where the file was not opened. */
+  readonly code?: ImagingErrorCode;
 }
 
 /** A CT series as a volume in the order inferior to superior, with what outputs need of its headers. */
@@ -49,22 +51,22 @@ export async function readDicomSeries(
 ): Promise<DicomVolume> {
   const slices: DicomSlice[] = [];
   const skipped: SkippedFile[] = [];
-  const contents = new Map<string, Uint8Array>();
+  const contents = new Map<DicomSlice, Uint8Array>();
   for (const { name, bytes } of files) {
-    // Two files may have one name; slices find theirs by a name of their own.
-    const key = contents.has(name) ? `${name} (${contents.size + 1})` : name;
     try {
-      slices.push(...readDicomSlices(bytes, key));
-      contents.set(key, bytes);
+      for (const slice of readDicomSlices(bytes, name)) {
+        slices.push(slice);
+        contents.set(slice, bytes);
+      }
     } catch (error) {
-      skipped.push({ file: name, reason: reasonOf(error) });
+      skipped.push(skippedFile(name, error));
     }
   }
   const choice = chooseDicomSeries(groupDicomSeries(slices), skipped, options);
   const builder = new DicomVolumeBuilder(choice.series, options);
   for (let slice = builder.next; slice !== undefined; slice = builder.next) {
     await loadDicomCodec(slice.pixels.codec);
-    builder.add(contents.get(slice.file)!);
+    builder.add(contents.get(slice)!);
   }
   const { volume, series, skipped: unreadable } = builder.finish();
   return {
@@ -73,6 +75,11 @@ export async function readDicomSeries(
     others: choice.others,
     skipped: [...skipped, ...unreadable],
   };
+}
+
+/** A file that is not used because of what was thrown when it was read. */
+export function skippedFile(file: string, error: unknown): SkippedFile {
+  return { file, reason: reasonOf(error), code: error instanceof ImagingError ? error.code : 'bad-dicom' };
 }
 
 /** Why a file is not used, in a sentence whatever was thrown. */

@@ -1,6 +1,9 @@
-import { PRIVATE_SCHEME, type NestedAttribute } from './encode-nested.js';
+import { ImagingError } from '../imaging-error.js';
+import { sha256, toHex } from '../sha256.js';
+import { encodeDicomFile, encodeNested, PRIVATE_SCHEME, type NestedAttribute } from './encode-nested.js';
 import type { DicomSeries } from './series.js';
-import type { SourceHeader } from './source-header.js';
+import { readSourceHeader, type SourceHeader } from './source-header.js';
+import { TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
 /** What made a result, as DICOM's equipment and algorithm attributes say it. ASCII. */
@@ -34,8 +37,30 @@ export interface ResultSource {
     | 'extents'
     | 'tiltDegrees'
     | 'stepMm'
+    | 'lossy'
   >;
   readonly header: SourceHeader;
+}
+
+/**
+ * A series as the source of results.
+ *
+ * @param bytes the file of one of its slices
+ * @throws ImagingError where results could not refer to it, for want of a Study, Series or SOP Instance UID
+ */
+export function readResultSource(series: ResultSource['series'], bytes: Uint8Array): ResultSource {
+  const missing = [
+    ...(series.studyUid === '' ? ['Study'] : []),
+    ...(series.uid === '' ? ['Series'] : []),
+    ...(series.slices.some(({ sopInstanceUid }) => sopInstanceUid === '') ? ['SOP'] : []),
+  ];
+  if (missing.length > 0) {
+    throw new ImagingError(
+      'unsupported',
+      `Expected a source whose study, series and slices have UIDs, found no ${missing.join(' and ')} Instance UID: results in DICOM cannot refer to it.`,
+    );
+  }
+  return { series, header: readSourceHeader(bytes) };
 }
 
 /** A written object and the UIDs by which others refer to it. */
@@ -46,39 +71,74 @@ export interface DicomResult {
   readonly seriesUid: string;
 }
 
-/** The result's own DICOM date and time. */
-function dicomTime(when: Date = new Date()): { date: string; time: string } {
-  const [date, time] = when.toISOString().split('T') as [string, string];
+/** An object's own UID for a part of it: `instance` for itself, `series` for the series that it is alone in. */
+export type OwnUid = (part: string) => string;
+
+/**
+ * A result of this class, with the attributes that it has beyond what all results share. Its own UIDs are drawn from
+ * all that it says, its sources and its time included: objects with one UID have the same bytes, as DICOM demands.
+ */
+export function encodeResult(
+  sopClassUid: string,
+  source: ResultSource,
+  maker: ResultMaker,
+  attributesOf: (uid: OwnUid) => NestedAttribute[],
+): DicomResult {
+  const common = commonAttributes(source, maker);
+  const whole = (uid: OwnUid): NestedAttribute[] => [
+    ...common,
+    ...attributesOf(uid),
+    { tag: TAG.sopClassUid, vr: 'UI', value: sopClassUid },
+    { tag: TAG.sopInstanceUid, vr: 'UI', value: uid('instance') },
+    { tag: TAG.seriesInstanceUid, vr: 'UI', value: uid('series') },
+  ];
+  const seed = toHex(sha256(encodeNested(whole(() => ''))));
+  const uid: OwnUid = (part) => uidFromSeed(`${seed}/${part}`);
+  const bytes = encodeDicomFile(whole(uid));
+  return { bytes, sopClassUid, sopInstanceUid: uid('instance'), seriesUid: uid('series') };
+}
+
+/** The result's own DICOM date and time: in the source's zone where it names one, else local, as readers take them. */
+function dicomTime(when: Date, timezone: string | undefined): { date: string; time: string } {
+  const minutes =
+    timezone === undefined
+      ? -when.getTimezoneOffset()
+      : Number(`${timezone[0]}1`) * (Number(timezone.slice(1, 3)) * 60 + Number(timezone.slice(3)));
+  const [date, time] = new Date(when.getTime() + minutes * 60_000).toISOString().split('T') as [string, string];
   return { date: date.replaceAll('-', ''), time: time.slice(0, 8).replaceAll(':', '') };
 }
 
 /** Attributes that every result shares: patient, study, equipment. */
-export function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
-  const { date, time } = dicomTime(maker.when);
+function commonAttributes({ series, header }: ResultSource, maker: ResultMaker): NestedAttribute[] {
+  const { date, time } = dicomTime(maker.when ?? new Date(), header.timezone);
   return [
     ...header.carried,
-    { tag: 0x00080012, vr: 'DA', value: date },
-    { tag: 0x00080013, vr: 'TM', value: time },
-    { tag: 0x00080021, vr: 'DA', value: date },
-    { tag: 0x00080031, vr: 'TM', value: time },
-    { tag: 0x00080023, vr: 'DA', value: date },
-    { tag: 0x00080033, vr: 'TM', value: time },
-    { tag: 0x00080070, vr: 'LO', value: 'aaunet' },
+    { tag: TAG.instanceCreationDate, vr: 'DA', value: date },
+    { tag: TAG.instanceCreationTime, vr: 'TM', value: time },
+    { tag: TAG.seriesDate, vr: 'DA', value: date },
+    { tag: TAG.seriesTime, vr: 'TM', value: time },
+    { tag: TAG.contentDate, vr: 'DA', value: date },
+    { tag: TAG.contentTime, vr: 'TM', value: time },
+    { tag: TAG.manufacturer, vr: 'LO', value: 'aaunet' },
     {
-      tag: 0x00080110,
+      tag: TAG.codingSchemeIdentification,
       vr: 'SQ',
       items: [
         [
-          { tag: 0x00080102, vr: 'SH', value: PRIVATE_SCHEME },
-          { tag: 0x00080115, vr: 'ST', value: 'Places of intracranial hemorrhage that DICOM has no codes for' },
-          { tag: 0x00080116, vr: 'ST', value: 'aaunet' },
+          { tag: TAG.codingScheme, vr: 'SH', value: PRIVATE_SCHEME },
+          {
+            tag: TAG.codingSchemeName,
+            vr: 'ST',
+            value: 'Places of intracranial hemorrhage that DICOM has no codes for',
+          },
+          { tag: TAG.codingSchemeOrganization, vr: 'ST', value: 'aaunet' },
         ],
       ],
     },
-    { tag: 0x00081090, vr: 'LO', value: maker.algorithm.slice(0, 64) },
-    { tag: 0x00181000, vr: 'LO', value: maker.weights.slice(0, 64) },
-    { tag: 0x00181020, vr: 'LO', value: maker.software.slice(0, 64) },
-    { tag: 0x0020000d, vr: 'UI', value: series.studyUid },
+    { tag: TAG.modelName, vr: 'LO', value: maker.algorithm.slice(0, 64) },
+    { tag: TAG.deviceSerialNumber, vr: 'LO', value: maker.weights.slice(0, 64) },
+    { tag: TAG.softwareVersions, vr: 'LO', value: maker.software.slice(0, 64) },
+    { tag: TAG.studyInstanceUid, vr: 'UI', value: series.studyUid },
   ];
 }
 
@@ -90,16 +150,16 @@ export function frameOfReference({ series }: ResultSource): string {
 /** Which series and slices the result was made from. */
 export function sourceReferences({ series, header }: ResultSource): NestedAttribute {
   return {
-    tag: 0x00081115,
+    tag: TAG.referencedSeries,
     vr: 'SQ',
     items: [
       [
         {
-          tag: 0x0008114a,
+          tag: TAG.referencedInstances,
           vr: 'SQ',
           items: sourceInstances(series.slices, header),
         },
-        { tag: 0x0020000e, vr: 'UI', value: series.uid },
+        { tag: TAG.seriesInstanceUid, vr: 'UI', value: series.uid },
       ],
     ],
   };
@@ -115,8 +175,8 @@ export function sourceInstances(
 
 export function sourceInstance(uid: string, { sopClassUid }: SourceHeader): NestedAttribute[] {
   return [
-    { tag: 0x00081150, vr: 'UI', value: sopClassUid },
-    { tag: 0x00081155, vr: 'UI', value: uid },
+    { tag: TAG.referencedSopClassUid, vr: 'UI', value: sopClassUid },
+    { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: uid },
   ];
 }
 

@@ -2,7 +2,8 @@ import { ImagingError } from '../imaging-error.js';
 import { chooseDicomSeries } from './choose.js';
 import { loadDicomCodec } from './codec/decode-frame.js';
 import { dicomdirFiles } from './dicomdir.js';
-import { reasonOf, type DicomReadOptions, type DicomVolume, type SkippedFile } from './read.js';
+import { reasonOf, skippedFile, type DicomReadOptions, type DicomVolume, type SkippedFile } from './read.js';
+import { ReadAhead } from './read-ahead.js';
 import { MoreBytesNeeded } from './reader.js';
 import { groupDicomSeries, type DicomSeries } from './series.js';
 import { readDicomSlices, type DicomSlice } from './slice.js';
@@ -18,9 +19,8 @@ export interface FileSource {
 
 /** Headers of CT slices end before this, as a rule; the pixels are not read while scanning. */
 const HEADER_BYTES = 2 ** 15;
-/** Files that are read side by side while scanning, and ahead of the decoder while loading. */
+/** Files that are read side by side while scanning. */
 const SCAN_WIDTH = 8;
-const READ_AHEAD = 3;
 
 export interface DicomFolder {
   /** Axial CT series, the one with most slices first; their slices' `file` is a path. */
@@ -28,15 +28,14 @@ export interface DicomFolder {
   readonly skipped: readonly SkippedFile[];
 }
 
-/** Where the pixels of scanned slices come from. */
+/** Where the pixels of scanned slices come from: two files of an archive or a page may have one name. */
 const sources = new WeakMap<DicomSlice, FileSource>();
 
-/** Where the file of a slice is that was not scanned here. */
-export type SourceOf = (slice: DicomSlice) => FileSource;
-
-const unknownSource: SourceOf = (slice) => {
+function sourceOf(slice: DicomSlice): FileSource {
+  const source = sources.get(slice);
+  if (source !== undefined) return source;
   throw new ImagingError('bad-argument', `Expected a slice of a scanned study, found ${slice.file}: scan it first.`);
-};
+}
 
 /** Says that a DICOMDIR lists a file that is not there. */
 export const missingFile = (file: string): SkippedFile => ({
@@ -60,11 +59,11 @@ export async function scanDicomSources(
       try {
         return { source, slices: await scanHeader(source) };
       } catch (error) {
-        return { source, reason: reasonOf(error) };
+        return { source, skipped: skippedFile(source.name, error) };
       }
     });
     for (const { source, ...found } of await Promise.all(batch)) {
-      if (found.slices === undefined) skipped.push({ file: source.name, reason: found.reason });
+      if (found.slices === undefined) skipped.push(found.skipped);
       else
         for (const slice of found.slices) {
           slices.push(slice);
@@ -79,10 +78,15 @@ export async function scanDicomSources(
 }
 
 async function scanHeader(source: FileSource): Promise<DicomSlice[]> {
+  return readBeginning(source, (bytes, size) => readDicomSlices(bytes, source.name, size));
+}
+
+/** What `parse` finds in the beginning of a file, of which it gets more where it throws {@link MoreBytesNeeded}. */
+export async function readBeginning<T>(source: FileSource, parse: (bytes: Uint8Array, size: number) => T): Promise<T> {
   for (let limit = HEADER_BYTES; ;) {
     const { bytes, size } = await source.read(limit);
     try {
-      return readDicomSlices(bytes, source.name, size);
+      return parse(bytes, size);
     } catch (error) {
       if (!(error instanceof MoreBytesNeeded) || bytes.length >= size) throw error;
       limit = Math.max(error.needed, limit * 4);
@@ -107,35 +111,14 @@ async function missingFiles(source: FileSource, names: ReadonlySet<string>): Pro
 export async function loadScannedSeries(
   series: DicomSeries,
   options: DicomReadOptions = {},
-  elsewhere: SourceOf = unknownSource,
 ): Promise<Pick<DicomVolume, 'volume' | 'series' | 'skipped'>> {
   const builder = new DicomVolumeBuilder(series, options);
-  const slices = series.places.flat();
-  const files: { readonly name: string; readonly bytes: Promise<Uint8Array> }[] = [];
-  // Memory that a decoded file no longer needs serves the next one: fresh pages cost as much as reading does.
-  const spare: ArrayBuffer[] = [];
-  let asked = 0;
-  const ask = (until: number): void => {
-    for (; asked < Math.min(until, slices.length); asked++) {
-      const slice = slices[asked]!;
-      if (files.at(-1)?.name === slice.file) continue;
-      const source = sources.get(slice) ?? elsewhere(slice);
-      const bytes = source.read(undefined, spare.pop()).then((read) => read.bytes);
-      // Awaited in its turn; until then a failure is no unhandled one.
-      bytes.catch(() => undefined);
-      files.push({ name: slice.file, bytes });
-    }
-  };
-  for (const [index, slice] of slices.entries()) {
-    ask(index + READ_AHEAD);
-    while (files[0]!.name !== slice.file) {
-      const done = await files.shift()!.bytes.catch(() => undefined);
-      if (done !== undefined && done.buffer instanceof ArrayBuffer) spare.push(done.buffer);
-    }
+  const files = new ReadAhead(series.places.flat().map(sourceOf));
+  for (let slice = builder.next; slice !== undefined; slice = builder.next) {
     await loadDicomCodec(slice.pixels.codec);
     let bytes: Uint8Array;
     try {
-      bytes = await files[0]!.bytes;
+      bytes = await files.next();
     } catch (error) {
       if (error instanceof ImagingError && error.code === 'changed') throw error;
       builder.skip(reasonOf(error));
@@ -147,18 +130,14 @@ export async function loadScannedSeries(
 }
 
 /** The whole file that a scanned slice came from. */
-export async function readScannedFile(slice: DicomSlice, elsewhere: SourceOf = unknownSource): Promise<Uint8Array> {
-  return (await (sources.get(slice) ?? elsewhere(slice)).read()).bytes;
+export async function readScannedFile(slice: DicomSlice): Promise<Uint8Array> {
+  return (await sourceOf(slice).read()).bytes;
 }
 
 /** Chooses among what a scan has found and reads it; throws where there is no axial CT series. */
-export async function loadChosenSeries(
-  folder: DicomFolder,
-  options: DicomReadOptions = {},
-  elsewhere: SourceOf = unknownSource,
-): Promise<DicomVolume> {
+export async function loadChosenSeries(folder: DicomFolder, options: DicomReadOptions = {}): Promise<DicomVolume> {
   const choice = chooseDicomSeries(folder.series, folder.skipped, options);
-  const { volume, series, skipped } = await loadScannedSeries(choice.series, options, elsewhere);
+  const { volume, series, skipped } = await loadScannedSeries(choice.series, options);
   return {
     volume,
     series: { ...series, problems: [...choice.problems, ...series.problems] },

@@ -9,13 +9,15 @@ import { affineFromColumns, sliceExtents, type Vector3 } from '../affine.js';
 import { labelByName, LABELS } from '../labels.js';
 import { labelVolumesMl } from '../measure.js';
 import type { Volume } from '../volume.js';
-import { enhancedFile } from './compressed-fixture.js';
+import { CODE_STREAMS } from './codec/fixtures.js';
+import { COMPRESSED, compressedFile, enhancedFile } from './compressed-fixture.js';
+import type { DicomAttribute } from './encode.js';
+import { ctFile } from './fixture.js';
 import { parseDicom } from './parse.js';
 import { readDicomSeries } from './read.js';
-import type { ResultSource } from './result.js';
+import { readResultSource, type ResultSource } from './result.js';
 import { placeSegmentation, readDicomSegmentation } from './segmentation-read.js';
 import { writeDicomSegmentation, writeFractionalSegmentation } from './segmentation-write.js';
-import { readSourceHeader } from './source-header.js';
 import { writeStructuredReport } from './structured-report.js';
 import { TAG } from './tags.js';
 import { writeDicomSeries } from './write.js';
@@ -48,14 +50,14 @@ async function sourceOf(
   };
   const files = writeDicomSeries(scan, { seed: 'segmentation test' });
   const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
-  return { source: { series, header: readSourceHeader(files[0]!) }, volume };
+  return { source: readResultSource(series, files[0]!), volume };
 }
 
 /** The frames of one file, which stores them in no order. */
 async function enhancedSource(): ReturnType<typeof sourceOf> {
   const bytes = enhancedFile([10, 0, 5, 15]);
   const { volume, series } = await readDicomSeries([{ name: 'enhanced', bytes }]);
-  return { source: { series, header: readSourceHeader(bytes) }, volume };
+  return { source: readResultSource(series, bytes), volume };
 }
 
 /** Labels of sizes that are no multiples of eight, so that frames begin within bytes. */
@@ -104,6 +106,25 @@ describe('writeDicomSegmentation', () => {
     );
   });
 
+  it('is another object where source, time or words differ, though both found nothing', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };
+    const reportOf = (...[from, maker]: [ResultSource, typeof MAKER]): string[] => {
+      const segmentation = writeDicomSegmentation(none, from, maker);
+      const report = writeStructuredReport([{ name: 'ICH', volumeMl: 0 }], from, segmentation, maker);
+      return [segmentation.sopInstanceUid, segmentation.seriesUid, report.sopInstanceUid, report.seriesUid];
+    };
+    // Two stacks may lie under one Series Instance UID.
+    const stack = source.series.slices.map((slice) => ({ ...slice, sopInstanceUid: `${slice.sopInstanceUid}1` }));
+    const uids = [
+      ...reportOf(source, MAKER),
+      ...reportOf({ ...source, series: { ...source.series, slices: stack } }, MAKER),
+      ...reportOf(source, { ...MAKER, when: new Date('2026-01-02T03:04:06Z') }),
+      ...reportOf(source, { ...MAKER, notice: 'Seen by nobody.' }),
+    ];
+    expect(new Set(uids).size).toBe(16);
+  });
+
   it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
     const { source, volume } = await sourceOf(EVEN);
     const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };
@@ -136,22 +157,27 @@ describe('a result of an enhanced multi-frame source', () => {
     labels.data.fill(7, 3 * plane);
     const { dataset } = parseDicom(writeDicomSegmentation(labels, source, MAKER).bytes);
     const references = dataset.items(TAG.perFrameFunctionalGroups).map((groups) => {
-      const image = groups.items(0x00089124)[0]!.items(0x00082112)[0]!;
-      return [image.text(0x00081155), image.decimal(0x00081160)];
+      const image = groups.items(TAG.derivationImages)[0]!.items(TAG.sourceImages)[0]!;
+      return [image.text(TAG.referencedSopInstanceUid), image.decimal(TAG.referencedFrameNumber)];
     });
     // Frames of the file lie at 10, 0, 5 and 15 mm: the second slice is its third frame, the last its fourth.
     expect(references).toEqual([
       [source.series.slices[0]!.sopInstanceUid, 3],
       [source.series.slices[0]!.sopInstanceUid, 4],
     ]);
-    expect(dataset.items(0x00081115)[0]!.items(0x0008114a)).toHaveLength(1);
+    expect(dataset.items(TAG.referencedSeries)[0]!.items(TAG.referencedInstances)).toHaveLength(1);
   });
 
   it('of single-frame slices names no frame', async () => {
-    const { source, volume } = await sourceOf(EVEN);
+    // Sloppy anonymisers give all slices one UID.
+    const change = [{ tag: TAG.sopInstanceUid, vr: 'UI', value: '1.2' }] as const;
+    const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
     const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
-    const [image] = dataset.items(TAG.perFrameFunctionalGroups)[0]!.items(0x00089124)[0]!.items(0x00082112);
-    expect(image!.text(0x00081160)).toBeUndefined();
+    const [image] = dataset
+      .items(TAG.perFrameFunctionalGroups)[0]!
+      .items(TAG.derivationImages)[0]!
+      .items(TAG.sourceImages);
+    expect(image!.text(TAG.referencedFrameNumber)).toBeUndefined();
   });
 });
 
@@ -160,13 +186,104 @@ describe('a report', () => {
     const { source, volume } = await sourceOf(EVEN);
     const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
     const tracked = parseDicom(segmentation.bytes)
-      .dataset.items(0x00620002)
-      .map((segment) => segment.text(0x00620021));
+      .dataset.items(TAG.segmentSequence)
+      .map((segment) => segment.text(TAG.trackingUid));
     const report = writeStructuredReport([{ name: 'EDH', volumeMl: 1 }], source, segmentation, MAKER);
-    const [measurements] = parseDicom(report.bytes).dataset.items(0x0040a730).slice(-1);
-    const items = measurements!.items(0x0040a730)[0]!.items(0x0040a730);
-    expect(items.map((item) => item.text(0x0040a124))).toContain(tracked[3]);
+    const [measurements] = parseDicom(report.bytes).dataset.items(TAG.contentItems).slice(-1);
+    const items = measurements!.items(TAG.contentItems)[0]!.items(TAG.contentItems);
+    expect(items.map((item) => item.text(TAG.uidValue))).toContain(tracked[3]);
     expect(new Set(tracked).size).toBe(7);
+  });
+
+  it('says of what place a group speaks as a modifier of it, as TID 1419 wants', async () => {
+    const { source, volume } = await sourceOf(EVEN);
+    const segmentation = writeDicomSegmentation(labelsOf(volume), source, MAKER);
+    const report = writeStructuredReport([{ name: 'IVH', volumeMl: 1 }], source, segmentation, MAKER);
+    const [measurements] = parseDicom(report.bytes).dataset.items(TAG.contentItems).slice(-1);
+    const site = measurements!
+      .items(TAG.contentItems)[0]!
+      .items(TAG.contentItems)
+      .find((item) => item.items(TAG.conceptName)[0]?.text(TAG.codeMeaning) === 'Finding Site');
+    expect(site?.text(TAG.relationshipType)).toBe('HAS CONCEPT MOD');
+    expect(site?.items(TAG.conceptCode)[0]?.text(TAG.codeValue)).toBe('35764002');
+  });
+});
+
+/** A series of these files, its first slice 0 mm high. */
+async function sourceOfFiles(files: readonly Uint8Array[]): ReturnType<typeof sourceOf> {
+  const { volume, series } = await readDicomSeries(files.map((bytes, k) => ({ name: `${k}`, bytes })));
+  return { source: readResultSource(series, files[0]!), volume };
+}
+
+const JPEG_LOSSLESS = [COMPRESSED['JPEG lossless']!.syntax, [CODE_STREAMS.lossless6]] as const;
+const NEAR_LOSSLESS = [COMPRESSED['JPEG-LS near-lossless']!.syntax, [CODE_STREAMS.jpegls3]] as const;
+const flagged: DicomAttribute = { tag: TAG.lossyCompression, vr: 'CS', value: '01' };
+const figures: DicomAttribute[] = [
+  { tag: TAG.lossyRatio, vr: 'DS', value: [4, 12] },
+  { tag: TAG.lossyMethod, vr: 'CS', value: ['ISO_10918_1', 'ISO_15444_1'] },
+];
+
+/** Sources by their losses, with ratios and methods that a result has to state. */
+const LOSSES: readonly (readonly [name: string, files: Uint8Array[], ratio: RegExp, methods: string[]])[] = [
+  ['no loss', [0, 5].map((z) => ctFile(z)), /^$/, []],
+  [
+    'a lossy transfer syntax without the flag, in the second slice alone',
+    [compressedFile(0, ...JPEG_LOSSLESS), compressedFile(5, ...NEAR_LOSSLESS)],
+    /^\d\.\d+$/,
+    ['ISO_14495_1'],
+  ],
+  ['the flag alone', [0, 5].map((z) => ctFile(z, { change: [flagged] })), /^1$/, ['UNKNOWN']],
+  [
+    'the flag with all figures',
+    [0, 5].map((z) => ctFile(z, { change: [flagged, ...figures] })),
+    /^4,12$/,
+    ['ISO_10918_1', 'ISO_15444_1'],
+  ],
+];
+
+describe('the time of a result', () => {
+  const zone = process.env['TZ'];
+  afterAll(() => {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  });
+
+  it.each([
+    ['the local one, as readers take it', undefined, '083405', '20260102'],
+    ["in its source's zone where that is named", '-0330', '233405', '20260101'],
+  ])('is %s', async (_, offset, time, date) => {
+    process.env['TZ'] = 'Asia/Kolkata';
+    const change: DicomAttribute[] = offset === undefined ? [] : [{ tag: TAG.timezoneOffset, vr: 'SH', value: offset }];
+    const { source, volume } = await sourceOfFiles([0, 5].map((z) => ctFile(z, { change })));
+    const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, MAKER).bytes);
+    expect([TAG.contentTime, TAG.contentDate, TAG.timezoneOffset].map((tag) => dataset.text(tag))).toEqual([
+      time,
+      date,
+      offset,
+    ]);
+  });
+});
+
+describe('a source of results', () => {
+  it.each([
+    ['Study', TAG.studyInstanceUid],
+    ['Series', TAG.seriesInstanceUid],
+    ['SOP', TAG.sopInstanceUid],
+  ])('without a %s Instance UID is refused, for nothing could refer to it', async (name, tag) => {
+    await expect(sourceOfFiles([0, 5].map((z) => ctFile(z, { change: [tag] })))).rejects.toThrow(
+      `found no ${name} Instance UID`,
+    );
+  });
+});
+
+describe('a result of a source with', () => {
+  it.each(LOSSES)('%s says so, with ratio and method', async (_, files, ratio, methods) => {
+    const { source, volume } = await sourceOfFiles(files);
+    const labels = { ...volume, data: new Uint8Array(volume.data.length) };
+    const { dataset } = parseDicom(writeDicomSegmentation(labels, source, MAKER).bytes);
+    expect(dataset.text(TAG.lossyCompression)).toBe(methods.length > 0 ? '01' : '00');
+    expect(dataset.texts(TAG.lossyRatio).join()).toMatch(ratio);
+    expect(dataset.texts(TAG.lossyMethod)).toEqual(methods);
   });
 });
 
@@ -210,6 +327,7 @@ describe.skipIf(missing.length > 0)('segmentations and reports before independen
     ['uneven', () => sourceOf(UNEVEN)],
     ['uneven and tilted', () => sourceOf(UNEVEN, 0.3)],
     ['multi-frame', () => enhancedSource()],
+    ['lossy', () => sourceOfFiles(LOSSES[1]![1])],
   ])('have no errors for %s slices and give our reader every voxel back', async (kind, sourceOfKind) => {
     const name = kind.replaceAll(' ', '-');
     const { source, volume } = await sourceOfKind();

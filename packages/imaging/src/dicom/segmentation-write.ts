@@ -1,21 +1,20 @@
 import { ImagingError } from '../imaging-error.js';
 import { LABELS } from '../labels.js';
-import { sha256, toHex } from '../sha256.js';
 import type { Volume } from '../volume.js';
-import { codeSequence, encodeDicomFile, type NestedAttribute } from './encode-nested.js';
+import { codeSequence, type NestedAttribute } from './encode-nested.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
-  commonAttributes,
+  encodeResult,
   frameOfReference,
   sourceInstance,
   sourceReferences,
   trackingUid,
   type DicomResult,
+  type OwnUid,
   type ResultMaker,
   type ResultSource,
 } from './result.js';
-import { SEGMENTATION_STORAGE } from './tags.js';
-import { uidFromSeed } from './uid.js';
+import { SEGMENTATION_STORAGE, TAG } from './tags.js';
 
 /** Bits and frames of a segmentation. */
 interface Frames {
@@ -27,7 +26,7 @@ interface Frames {
 /**
  * A label map as a DICOM Segmentation with one bit a voxel: all seven segments are declared, and those voxels that have
  * labels get frames, each with its own plane position and its source slice, so that tilt and uneven steps stay as they are.
- * The same input and maker give the same UIDs.
+ * The same input and maker, at the same time, give the same object.
  *
  * @param labels labels 0 to 7 in the geometry of the series: slices inferior to superior, rows and columns as stored
  * @throws ImagingError if the label map's size is not the series', or a label is unknown
@@ -42,7 +41,7 @@ export function writeDicomSegmentation(
   if (unknown !== undefined) {
     throw new ImagingError('bad-argument', `Expected labels 0 to ${LABELS.length}, found ${unknown}.`);
   }
-  return encode('BINARY', binaryFrames(labels), toHex(sha256(labels.data)), source, maker);
+  return encode('BINARY', binaryFrames(labels), source, maker);
 }
 
 /**
@@ -63,8 +62,7 @@ export function writeFractionalSegmentation(
     );
   }
   for (const volume of probabilities) checkSize(volume, source);
-  const digest = toHex(sha256(Uint8Array.from(probabilities.flatMap(({ data }) => [...sha256(data)]))));
-  return encode('FRACTIONAL', fractionalFrames(probabilities), digest, source, maker);
+  return encode('FRACTIONAL', fractionalFrames(probabilities), source, maker);
 }
 
 function checkSize(volume: Volume, { series }: ResultSource): void {
@@ -118,78 +116,80 @@ function fractionalFrames(probabilities: readonly Volume<Uint8Array>[]): Frames 
 function encode(
   kind: 'BINARY' | 'FRACTIONAL',
   { places, pixels }: Frames,
-  digest: string,
   source: ResultSource,
   maker: ResultMaker,
 ): DicomResult {
   const { series, header } = source;
-  const seed = `${series.uid}/${maker.weights}/${maker.software}/${kind}/${digest}`;
-  const sopInstanceUid = uidFromSeed(`${seed}/instance`);
-  const seriesUid = uidFromSeed(`${seed}/series`);
   const bits = kind === 'BINARY' ? 1 : 8;
-  const attributes: NestedAttribute[] = [
-    ...commonAttributes(source, maker),
-    { tag: 0x00080008, vr: 'CS', value: ['DERIVED', 'PRIMARY'] },
-    { tag: 0x00080016, vr: 'UI', value: SEGMENTATION_STORAGE },
-    { tag: 0x00080018, vr: 'UI', value: sopInstanceUid },
-    { tag: 0x00080060, vr: 'CS', value: 'SEG' },
+  const attributesOf = (uid: OwnUid): NestedAttribute[] => [
+    { tag: TAG.imageType, vr: 'CS', value: ['DERIVED', 'PRIMARY'] },
+    { tag: TAG.modality, vr: 'CS', value: 'SEG' },
     {
-      tag: 0x0008103e,
+      tag: TAG.seriesDescription,
       vr: 'LO',
       value: `Intracranial hemorrhage${kind === 'BINARY' ? '' : ' probability'}, research use only`,
     },
     sourceReferences(source),
-    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
-    { tag: 0x00200011, vr: 'IS', value: kind === 'BINARY' ? 9001 : 9002 },
-    { tag: 0x00200013, vr: 'IS', value: 1 },
-    { tag: 0x00200052, vr: 'UI', value: frameOfReference(source) },
+    { tag: TAG.seriesNumber, vr: 'IS', value: kind === 'BINARY' ? 9001 : 9002 },
+    { tag: TAG.instanceNumber, vr: 'IS', value: 1 },
+    { tag: TAG.frameOfReferenceUid, vr: 'UI', value: frameOfReference(source) },
     header.positionReference,
-    ...dimensions(seed),
-    { tag: 0x00280002, vr: 'US', value: 1 },
-    { tag: 0x00280004, vr: 'CS', value: 'MONOCHROME2' },
-    { tag: 0x00280008, vr: 'IS', value: places.length },
-    { tag: 0x00280010, vr: 'US', value: series.rows },
-    { tag: 0x00280011, vr: 'US', value: series.columns },
-    { tag: 0x00280100, vr: 'US', value: bits },
-    { tag: 0x00280101, vr: 'US', value: bits },
-    { tag: 0x00280102, vr: 'US', value: bits - 1 },
-    { tag: 0x00280103, vr: 'US', value: 0 },
-    ...header.lossy,
-    { tag: 0x00620001, vr: 'CS', value: kind },
-    segments(maker, sopInstanceUid),
+    ...dimensions(uid('dimensions')),
+    { tag: TAG.samplesPerPixel, vr: 'US', value: 1 },
+    { tag: TAG.photometricInterpretation, vr: 'CS', value: 'MONOCHROME2' },
+    { tag: TAG.numberOfFrames, vr: 'IS', value: places.length },
+    { tag: TAG.rows, vr: 'US', value: series.rows },
+    { tag: TAG.columns, vr: 'US', value: series.columns },
+    { tag: TAG.bitsAllocated, vr: 'US', value: bits },
+    { tag: TAG.bitsStored, vr: 'US', value: bits },
+    { tag: TAG.highBit, vr: 'US', value: bits - 1 },
+    { tag: TAG.pixelRepresentation, vr: 'US', value: 0 },
+    ...lossyAttributes(series),
+    { tag: TAG.segmentationType, vr: 'CS', value: kind },
+    segments(maker, uid('instance')),
     ...(kind === 'FRACTIONAL'
       ? ([
-          { tag: 0x0062000e, vr: 'US', value: 255 },
-          { tag: 0x00620010, vr: 'CS', value: 'PROBABILITY' },
+          { tag: TAG.maximumFractionalValue, vr: 'US', value: 255 },
+          { tag: TAG.segmentationFractionalType, vr: 'CS', value: 'PROBABILITY' },
         ] as const)
-      : ([{ tag: 0x00620013, vr: 'CS', value: 'NO' }] as const)),
-    { tag: 0x00700080, vr: 'CS', value: 'HEMORRHAGE' },
-    { tag: 0x00700081, vr: 'LO', value: maker.notice.slice(0, 64) },
-    { tag: 0x00700084, vr: 'PN', value: '' },
-    { tag: 0x52009229, vr: 'SQ', items: [sharedGroups(source)] },
-    { tag: 0x52009230, vr: 'SQ', items: places.map((place) => frameGroups(place, source)) },
-    { tag: 0x7fe00010, vr: 'OB', value: pixels },
+      : ([{ tag: TAG.segmentsOverlap, vr: 'CS', value: 'NO' }] as const)),
+    { tag: TAG.contentLabel, vr: 'CS', value: 'HEMORRHAGE' },
+    { tag: TAG.contentDescription, vr: 'LO', value: maker.notice.slice(0, 64) },
+    { tag: TAG.contentCreator, vr: 'PN', value: '' },
+    { tag: TAG.sharedFunctionalGroups, vr: 'SQ', items: [sharedGroups(source)] },
+    { tag: TAG.perFrameFunctionalGroups, vr: 'SQ', items: places.map((place) => frameGroups(place, source)) },
+    { tag: TAG.pixelData, vr: 'OB', value: pixels },
   ];
-  return { bytes: encodeDicomFile(attributes), sopClassUid: SEGMENTATION_STORAGE, sopInstanceUid, seriesUid };
+  return encodeResult(SEGMENTATION_STORAGE, source, maker, attributesOf);
+}
+
+/** Whether the source ever lost anything to compression: once it has, everything made from it has to say so. */
+function lossyAttributes({ lossy }: ResultSource['series']): NestedAttribute[] {
+  if (lossy === undefined) return [{ tag: TAG.lossyCompression, vr: 'CS', value: '00' }];
+  return [
+    { tag: TAG.lossyCompression, vr: 'CS', value: '01' },
+    { tag: TAG.lossyRatio, vr: 'DS', value: lossy.ratios },
+    { tag: TAG.lossyMethod, vr: 'CS', value: lossy.methods },
+  ];
 }
 
 /** Frames are ordered by segment, then by place. */
-function dimensions(seed: string): NestedAttribute[] {
-  const organization: NestedAttribute = { tag: 0x00209164, vr: 'UI', value: uidFromSeed(`${seed}/dimensions`) };
+function dimensions(organizationUid: string): NestedAttribute[] {
+  const organization: NestedAttribute = { tag: TAG.dimensionOrganizationUid, vr: 'UI', value: organizationUid };
   const index = (pointer: number, functionalGroup: number, description: string): NestedAttribute[] => [
     organization,
-    { tag: 0x00209165, vr: 'AT', value: pointer },
-    { tag: 0x00209167, vr: 'AT', value: functionalGroup },
-    { tag: 0x00209421, vr: 'LO', value: description },
+    { tag: TAG.dimensionIndexPointer, vr: 'AT', value: pointer },
+    { tag: TAG.functionalGroupPointer, vr: 'AT', value: functionalGroup },
+    { tag: TAG.dimensionDescription, vr: 'LO', value: description },
   ];
   return [
-    { tag: 0x00209221, vr: 'SQ', items: [[organization]] },
+    { tag: TAG.dimensionOrganizations, vr: 'SQ', items: [[organization]] },
     {
-      tag: 0x00209222,
+      tag: TAG.dimensionIndices,
       vr: 'SQ',
       items: [
-        index(0x0062000b, 0x0062000a, 'Referenced Segment Number'),
-        index(0x00200032, 0x00209113, 'Image Position Patient'),
+        index(TAG.referencedSegmentNumber, TAG.segmentIdentification, 'Referenced Segment Number'),
+        index(TAG.imagePosition, TAG.framePlanePosition, 'Image Position Patient'),
       ],
     },
   ];
@@ -197,33 +197,33 @@ function dimensions(seed: string): NestedAttribute[] {
 
 function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
   return {
-    tag: 0x00620002,
+    tag: TAG.segmentSequence,
     vr: 'SQ',
     items: LABELS.map(({ id, name, title, color }): NestedAttribute[] => {
       const codes = FINDING_CODES[name];
       return [
-        codeSequence(0x00082218, codes.region),
-        codeSequence(0x00620003, codes.category),
-        { tag: 0x00620004, vr: 'US', value: id },
-        { tag: 0x00620005, vr: 'LO', value: name },
-        { tag: 0x00620006, vr: 'ST', value: `${title}. ${maker.notice}` },
-        { tag: 0x00620008, vr: 'CS', value: 'AUTOMATIC' },
-        { tag: 0x00620009, vr: 'LO', value: maker.algorithm.slice(0, 64) },
-        { tag: 0x0062000d, vr: 'US', value: cieLab(color) },
+        codeSequence(TAG.anatomicRegion, codes.region),
+        codeSequence(TAG.segmentedPropertyCategory, codes.category),
+        { tag: TAG.segmentNumber, vr: 'US', value: id },
+        { tag: TAG.segmentLabel, vr: 'LO', value: name },
+        { tag: TAG.segmentDescription, vr: 'ST', value: `${title}. ${maker.notice}` },
+        { tag: TAG.segmentAlgorithmType, vr: 'CS', value: 'AUTOMATIC' },
+        { tag: TAG.segmentAlgorithmName, vr: 'LO', value: maker.algorithm.slice(0, 64) },
+        { tag: TAG.recommendedDisplayColor, vr: 'US', value: cieLab(color) },
         {
-          tag: 0x0062000f,
+          tag: TAG.segmentedPropertyType,
           vr: 'SQ',
           items: [
             [
-              { tag: 0x00080100, vr: 'SH', value: codes.type.value },
-              { tag: 0x00080102, vr: 'SH', value: codes.type.scheme },
-              { tag: 0x00080104, vr: 'LO', value: codes.type.meaning },
-              ...(codes.modifier ? [codeSequence(0x00620011, codes.modifier)] : []),
+              { tag: TAG.codeValue, vr: 'SH', value: codes.type.value },
+              { tag: TAG.codingScheme, vr: 'SH', value: codes.type.scheme },
+              { tag: TAG.codeMeaning, vr: 'LO', value: codes.type.meaning },
+              ...(codes.modifier ? [codeSequence(TAG.segmentedPropertyTypeModifier, codes.modifier)] : []),
             ],
           ],
         },
-        { tag: 0x00620020, vr: 'UT', value: name },
-        { tag: 0x00620021, vr: 'UI', value: trackingUid(sopInstanceUid, id) },
+        { tag: TAG.trackingId, vr: 'UT', value: name },
+        { tag: TAG.trackingUid, vr: 'UI', value: trackingUid(sopInstanceUid, id) },
       ];
     }),
   };
@@ -231,13 +231,13 @@ function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
 
 function measures({ series }: ResultSource, thickness: number, spacing?: number): NestedAttribute {
   return {
-    tag: 0x00289110,
+    tag: TAG.framePixelMeasures,
     vr: 'SQ',
     items: [
       [
-        { tag: 0x00180050, vr: 'DS', value: thickness },
-        ...(spacing === undefined ? [] : ([{ tag: 0x00180088, vr: 'DS', value: spacing }] as const)),
-        { tag: 0x00280030, vr: 'DS', value: [series.rowSpacing, series.columnSpacing] },
+        { tag: TAG.sliceThickness, vr: 'DS', value: thickness },
+        ...(spacing === undefined ? [] : ([{ tag: TAG.spacingBetweenSlices, vr: 'DS', value: spacing }] as const)),
+        { tag: TAG.pixelSpacing, vr: 'DS', value: [series.rowSpacing, series.columnSpacing] },
       ],
     ],
   };
@@ -248,7 +248,11 @@ function sharedGroups(source: ResultSource): NestedAttribute[] {
   const { orientation, extents, stepMm, tiltDegrees } = source.series;
   const step = stepMm.median * Math.cos((tiltDegrees * Math.PI) / 180);
   return [
-    { tag: 0x00209116, vr: 'SQ', items: [[{ tag: 0x00200037, vr: 'DS', value: [...orientation] }]] },
+    {
+      tag: TAG.framePlaneOrientation,
+      vr: 'SQ',
+      items: [[{ tag: TAG.imageOrientation, vr: 'DS', value: [...orientation] }]],
+    },
     ...(extents ? [] : [measures(source, step, step)]),
   ];
 }
@@ -258,12 +262,11 @@ function frameGroups(
   source: ResultSource,
 ): NestedAttribute[] {
   const { positions, slices, extents } = source.series;
-  const { sopInstanceUid, frame } = slices[slice]!;
-  const isMultiFrame = slices.filter((other) => other.sopInstanceUid === sopInstanceUid).length > 1;
+  const { sopInstanceUid, frame, pixels } = slices[slice]!;
   const origin: NestedAttribute[] = [
     ...sourceInstance(sopInstanceUid, source.header),
-    ...(isMultiFrame ? [{ tag: 0x00081160, vr: 'IS', value: frame + 1 } as const] : []),
-    codeSequence(0x0040a170, {
+    ...(pixels.frames > 1 ? [{ tag: TAG.referencedFrameNumber, vr: 'IS', value: frame + 1 } as const] : []),
+    codeSequence(TAG.purposeOfReference, {
       value: '121322',
       scheme: 'DCM',
       meaning: 'Source image for image processing operation',
@@ -271,19 +274,31 @@ function frameGroups(
   ];
   return [
     {
-      tag: 0x00089124,
+      tag: TAG.derivationImages,
       vr: 'SQ',
       items: [
         [
-          { tag: 0x00082112, vr: 'SQ', items: [origin] },
-          codeSequence(0x00089215, { value: '113076', scheme: 'DCM', meaning: 'Segmentation' }),
+          { tag: TAG.sourceImages, vr: 'SQ', items: [origin] },
+          codeSequence(TAG.derivationCode, { value: '113076', scheme: 'DCM', meaning: 'Segmentation' }),
         ],
       ],
     },
-    { tag: 0x00209111, vr: 'SQ', items: [[{ tag: 0x00209157, vr: 'UL', value: [segment, slice + 1] }]] },
-    { tag: 0x00209113, vr: 'SQ', items: [[{ tag: 0x00200032, vr: 'DS', value: [...positions[slice]!] }]] },
+    {
+      tag: TAG.frameContent,
+      vr: 'SQ',
+      items: [[{ tag: TAG.dimensionIndexValues, vr: 'UL', value: [segment, slice + 1] }]],
+    },
+    {
+      tag: TAG.framePlanePosition,
+      vr: 'SQ',
+      items: [[{ tag: TAG.imagePosition, vr: 'DS', value: [...positions[slice]!] }]],
+    },
     ...(extents ? [measures(source, extents[slice]!)] : []),
-    { tag: 0x0062000a, vr: 'SQ', items: [[{ tag: 0x0062000b, vr: 'US', value: segment }]] },
+    {
+      tag: TAG.segmentIdentification,
+      vr: 'SQ',
+      items: [[{ tag: TAG.referencedSegmentNumber, vr: 'US', value: segment }]],
+    },
   ];
 }
 

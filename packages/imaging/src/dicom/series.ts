@@ -13,7 +13,7 @@ import {
 import type { Vector3 } from '../affine.js';
 import type { Affine } from '../volume.js';
 import { geometryProblems, pixelProblems } from './series-problems.js';
-import type { DicomSlice, Orientation } from './slice.js';
+import type { DicomSlice, LossyCompression, Orientation } from './slice.js';
 
 export type DicomProblemCode =
   | 'gantry-tilt'
@@ -36,6 +36,7 @@ export type DicomProblemCode =
   | 'reformat'
   | 'not-chosen'
   | 'other-series'
+  | 'other-studies'
   | 'unreadable-slices'
   | 'lossy-compression'
   | 'rsna-intercept'
@@ -74,6 +75,8 @@ export interface DicomSeries {
   readonly tiltDegrees: number;
   /** Distances between neighbouring positions, mm: under a tilt the table's step, not the distance along the normal. */
   readonly stepMm: { readonly min: number; readonly median: number; readonly max: number };
+  /** How slices were compressed with loss, now or before: known of a series whose pixels were read. */
+  readonly lossy: LossyCompression | undefined;
   readonly problems: readonly DicomProblem[];
 }
 
@@ -211,6 +214,7 @@ export function describeSeries(group: readonly DicomSlice[], stacks = 1, passes 
     extents,
     tiltDegrees: tilt,
     stepMm,
+    lossy: undefined,
     problems,
   };
 }

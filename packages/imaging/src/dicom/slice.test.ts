@@ -63,6 +63,9 @@ describe('encodings', () => {
         'a',
       ).description;
     expect(described('ISO_IR 192', new TextEncoder().encode('Schädel\u0007'))).toBe('Schädel');
+    // C1 controls too: 0x9b begins a terminal's commands as escape and bracket do.
+    expect(described('ISO_IR 192', new TextEncoder().encode('Head\u009b31m'))).toBe('Head 31m');
+    expect(described('ISO_IR 100', Uint8Array.of(0x48, 0x9b, 0x33))).toBe('H 3');
     expect(
       described(
         'ISO_IR 100',

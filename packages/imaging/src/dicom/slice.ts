@@ -20,6 +20,7 @@ export interface DicomSlice {
   readonly frameOfReferenceUid: string | undefined;
   readonly sopInstanceUid: string;
   readonly description: string;
+  readonly seriesNumber: number | undefined;
   /** What the choice of a series goes by, as far as the file says. */
   readonly contrastAgent: string | undefined;
   readonly bodyPart: string | undefined;
@@ -60,9 +61,16 @@ export interface PixelEncoding {
   readonly padding: number | undefined;
   /** Low values are shown bright; HU are not touched by that. */
   readonly isMonochrome1: boolean;
-  /** Whether transfer syntax or header say that values were changed by compression, and by what ratio. */
+  /** Whether transfer syntax or header say that values may have been changed by compression. */
   readonly lossy: boolean;
-  readonly lossyRatio: number | undefined;
+  /** What the header admits of that, ratios and methods as far as it gives them; undefined where it admits nothing. */
+  readonly statedLoss: LossyCompression | undefined;
+}
+
+/** Lossy compressions that pixels went through, in their order: a ratio and DICOM's term of a method for each. */
+export interface LossyCompression {
+  readonly ratios: readonly number[];
+  readonly methods: readonly string[];
 }
 
 const refuse = (message: string): ImagingError => new ImagingError('unsupported', message);
@@ -104,6 +112,7 @@ export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.l
     frameOfReferenceUid: dataset.text(TAG.frameOfReferenceUid),
     sopInstanceUid: dataset.text(TAG.sopInstanceUid) ?? '',
     description: dataset.text(TAG.seriesDescription) ?? dataset.text(TAG.studyDescription) ?? '',
+    seriesNumber: seriesNumberOf(dataset),
     contrastAgent: dataset.text(TAG.contrastAgent),
     bodyPart: dataset.text(TAG.bodyPart),
     kernel: dataset.text(TAG.convolutionKernel),
@@ -121,6 +130,12 @@ export function readDicomSlices(bytes: Uint8Array, file: string, total = bytes.l
       ...readRescale(header(TAG.framePixelTransformation)),
     },
   }));
+}
+
+/** The number is only for people: one that is none is not worth a refusal. */
+function seriesNumberOf(dataset: DicomDataset): number | undefined {
+  const number = Number.parseInt(dataset.text(TAG.seriesNumber) ?? '', 10);
+  return Number.isNaN(number) ? undefined : number;
 }
 
 function frameHeaders(dataset: DicomDataset, frames: number): FrameHeader[] {
@@ -245,12 +260,16 @@ function paddingOf(dataset: DicomDataset, { bitsStored, signed }: { bitsStored: 
   return signed ? (raw << unused) >> unused : (raw << unused) >>> unused;
 }
 
-function lossOf(dataset: DicomDataset, syntax: TransferSyntax): Pick<PixelEncoding, 'lossy' | 'lossyRatio'> {
-  const lossy = syntax.lossy || dataset.text(TAG.lossyCompression) === '01';
-  if (!lossy) return { lossy, lossyRatio: undefined };
-  // The last of several compressions; a ratio that is no number is not worth a refusal.
-  const ratio = Number(dataset.texts(TAG.lossyRatio).at(-1));
-  return { lossy, lossyRatio: ratio > 0 && ratio < 1e6 ? ratio : undefined };
+function lossOf(dataset: DicomDataset, syntax: TransferSyntax): Pick<PixelEncoding, 'lossy' | 'statedLoss'> {
+  const isFlagged = dataset.text(TAG.lossyCompression) === '01';
+  // A ratio that is no number, or a method that is no code, is not worth a refusal.
+  const ratios = dataset
+    .texts(TAG.lossyRatio)
+    .map(Number)
+    .filter((ratio) => ratio > 0 && ratio < 1e6);
+  const methods = dataset.texts(TAG.lossyMethod).filter((method) => /^[A-Z0-9_ ]{1,16}$/.test(method));
+  const isStated = isFlagged || (syntax.lossy && ratios.length > 0);
+  return { lossy: syntax.lossy || isFlagged, statedLoss: isStated ? { ratios, methods } : undefined };
 }
 
 function readRescale(dataset: DicomDataset): Pick<PixelEncoding, 'slope' | 'intercept' | 'rescaleAssumed'> {

@@ -6,26 +6,20 @@ type TextVr = 'AE' | 'CS' | 'DA' | 'LO' | 'PN' | 'SH' | 'TM';
 
 /** Attributes of patient and study that a result carries on, so that a PACS files it with its source. */
 const CARRIED: readonly (readonly [tag: number, vr: TextVr, isRequired: boolean])[] = [
-  [0x00080005, 'CS', false],
-  [0x00080020, 'DA', true],
-  [0x00080030, 'TM', true],
-  [0x00080050, 'SH', true],
-  [0x00080090, 'PN', true],
-  [0x00081030, 'LO', false],
-  [0x00100010, 'PN', true],
-  [0x00100020, 'LO', true],
-  [0x00100021, 'LO', false],
-  [0x00100030, 'DA', true],
-  [0x00100040, 'CS', true],
-  [0x00200010, 'SH', true],
+  [TAG.specificCharacterSet, 'CS', false],
+  [TAG.studyDate, 'DA', true],
+  [TAG.studyTime, 'TM', true],
+  [TAG.accessionNumber, 'SH', true],
+  [TAG.referringPhysician, 'PN', true],
+  [TAG.studyDescription, 'LO', false],
+  [TAG.patientName, 'PN', true],
+  [TAG.patientId, 'LO', true],
+  [TAG.patientIdIssuer, 'LO', false],
+  [TAG.patientBirthDate, 'DA', true],
+  [TAG.patientSex, 'CS', true],
+  [TAG.studyId, 'SH', true],
 ];
 
-const POSITION_REFERENCE = 0x00201040;
-const LOSSY: readonly (readonly [tag: number, vr: 'CS' | 'DS'])[] = [
-  [0x00282110, 'CS'],
-  [0x00282112, 'DS'],
-  [0x00282114, 'CS'],
-];
 const LONGEST = 1024;
 
 /** What results in DICOM take over from a slice of their source. */
@@ -34,9 +28,8 @@ export interface SourceHeader {
   /** Patient's and study's attributes, byte for byte as the source has them; the required ones are there, if empty. */
   readonly carried: readonly NestedAttribute[];
   readonly positionReference: NestedAttribute;
-  /** Whether the source was lossily compressed once, and the attributes that say so. */
-  readonly isLossy: boolean;
-  readonly lossy: readonly NestedAttribute[];
+  /** Offset of the carried dates and times from UTC as "+0100", which then holds for the result's own; undefined where not said. */
+  readonly timezone: string | undefined;
 }
 
 /** Reads from a source slice's file what results carry on. It holds the patient's identity: not for logs. */
@@ -52,22 +45,22 @@ export function readSourceHeader(bytes: Uint8Array): SourceHeader {
     if (value !== undefined) return [{ tag, vr, value }];
     return isRequired ? [{ tag, vr, value: '' }] : [];
   });
-  if (dataset.text(0x00120062) === 'YES') {
-    carried.push({ tag: 0x00120062, vr: 'CS', value: 'YES' });
+  if (dataset.text(TAG.identityRemoved) === 'YES') {
+    carried.push({ tag: TAG.identityRemoved, vr: 'CS', value: 'YES' });
     // Must come with the flag; sources that say how in codes alone, or not at all, are named instead.
-    carried.push({ tag: 0x00120063, vr: 'LO', value: raw(0x00120063) ?? 'As stated by the source images' });
+    carried.push({
+      tag: TAG.deidentificationMethod,
+      vr: 'LO',
+      value: raw(TAG.deidentificationMethod) ?? 'As stated by the source images',
+    });
   }
-  const isLossy = dataset.text(0x00282110) === '01';
-  const lossy = LOSSY.flatMap(([tag, vr]): NestedAttribute[] => {
-    const value = raw(tag);
-    return value === undefined ? [] : [{ tag, vr, value }];
-  });
+  const stated = dataset.text(TAG.timezoneOffset);
+  const timezone = stated !== undefined && /^[+-](0\d|1[0-4])[0-5]\d$/.test(stated) ? stated : undefined;
+  if (timezone !== undefined) carried.push({ tag: TAG.timezoneOffset, vr: 'SH', value: timezone });
   return {
+    timezone,
     sopClassUid: dataset.text(TAG.sopClassUid) ?? CT_IMAGE_STORAGE,
     carried,
-    positionReference: { tag: POSITION_REFERENCE, vr: 'LO', value: raw(POSITION_REFERENCE) ?? '' },
-    isLossy,
-    // Ratio and method must come with the flag; without them nothing true can be said.
-    lossy: isLossy && lossy.length === LOSSY.length ? lossy : [{ tag: 0x00282110, vr: 'CS', value: '00' }],
+    positionReference: { tag: TAG.positionReference, vr: 'LO', value: raw(TAG.positionReference) ?? '' },
   };
 }

@@ -1,15 +1,16 @@
 import { labelByName, type LabelName } from '../labels.js';
-import { codeItem, codeSequence, encodeDicomFile, type Code, type NestedAttribute } from './encode-nested.js';
+import { codeItem, codeSequence, type Code, type NestedAttribute } from './encode-nested.js';
 import { decimalString } from './encode.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
-  commonAttributes,
+  encodeResult,
   sourceInstances,
   trackingUid,
   type DicomResult,
   type ResultMaker,
   type ResultSource,
 } from './result.js';
+import { TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
 export const COMPREHENSIVE_3D_SR_STORAGE = '1.2.840.10008.5.1.4.1.1.88.34';
@@ -33,42 +34,42 @@ function item(
   ...rest: readonly NestedAttribute[]
 ): NestedAttribute[] {
   return [
-    { tag: 0x0040a010, vr: 'CS', value: relationship },
-    { tag: 0x0040a040, vr: 'CS', value: kind },
-    ...(name ? [codeSequence(0x0040a043, name)] : []),
+    { tag: TAG.relationshipType, vr: 'CS', value: relationship },
+    { tag: TAG.valueType, vr: 'CS', value: kind },
+    ...(name ? [codeSequence(TAG.conceptName, name)] : []),
     ...rest,
   ];
 }
 
 const code = (relationship: Relationship, name: Code, value: Code): NestedAttribute[] =>
-  item(relationship, 'CODE', name, codeSequence(0x0040a168, value));
+  item(relationship, 'CODE', name, codeSequence(TAG.conceptCode, value));
 
 const text = (relationship: Relationship, name: Code, value: string): NestedAttribute[] =>
-  item(relationship, 'TEXT', name, { tag: 0x0040a160, vr: 'UT', value });
+  item(relationship, 'TEXT', name, { tag: TAG.textValue, vr: 'UT', value });
 
 const uid = (relationship: Relationship, name: Code, value: string): NestedAttribute[] =>
-  item(relationship, 'UIDREF', name, { tag: 0x0040a124, vr: 'UI', value });
+  item(relationship, 'UIDREF', name, { tag: TAG.uidValue, vr: 'UI', value });
 
 /** Attributes of a container: its children, and the template that they follow. */
 function container(template: string | undefined, children: readonly NestedAttribute[][]): NestedAttribute[] {
   return [
-    { tag: 0x0040a050, vr: 'CS', value: 'SEPARATE' },
+    { tag: TAG.continuityOfContent, vr: 'CS', value: 'SEPARATE' },
     ...(template === undefined
       ? []
       : ([
           {
-            tag: 0x0040a504,
+            tag: TAG.contentTemplate,
             vr: 'SQ',
             items: [
               [
-                { tag: 0x00080105, vr: 'CS', value: 'DCMR' },
-                { tag: 0x0040db00, vr: 'CS', value: template },
+                { tag: TAG.mappingResource, vr: 'CS', value: 'DCMR' },
+                { tag: TAG.templateIdentifier, vr: 'CS', value: template },
               ],
             ],
           },
         ] as const)),
     // An empty sequence would be an error: a report of a network that assesses nothing has no measurements.
-    ...(children.length === 0 ? [] : [{ tag: 0x0040a730, vr: 'SQ', items: children } as const]),
+    ...(children.length === 0 ? [] : [{ tag: TAG.contentItems, vr: 'SQ', items: children } as const]),
   ];
 }
 
@@ -81,13 +82,13 @@ function measurementGroup(
   const { id } = labelByName(name);
   const { type, region, modifier } = FINDING_CODES[name];
   const measured: NestedAttribute = {
-    tag: 0x0040a300,
+    tag: TAG.measuredValues,
     vr: 'SQ',
     items: [
       [
-        { tag: 0x0040a30a, vr: 'DS', value: Number(decimalString(volumeMl)) },
+        { tag: TAG.numericValue, vr: 'DS', value: Number(decimalString(volumeMl)) },
         {
-          tag: 0x004008ea,
+          tag: TAG.measurementUnits,
           vr: 'SQ',
           items: [codeItem({ value: 'mL', scheme: 'UCUM', meaning: 'milliliter' })],
         },
@@ -97,7 +98,7 @@ function measurementGroup(
   const finding = code('CONTAINS', dcm('121071', 'Finding'), type);
   if (modifier) {
     const course = code('HAS CONCEPT MOD', sct('263502005', 'Clinical course'), modifier);
-    finding.push({ tag: 0x0040a730, vr: 'SQ', items: [course] });
+    finding.push({ tag: TAG.contentItems, vr: 'SQ', items: [course] });
   }
   return item(
     'CONTAINS',
@@ -107,19 +108,19 @@ function measurementGroup(
       text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), name),
       uid('HAS OBS CONTEXT', dcm('112040', 'Tracking Unique Identifier'), trackingUid(segmentation.sopInstanceUid, id)),
       finding,
-      code('CONTAINS', sct('363698007', 'Finding Site'), region),
       item('CONTAINS', 'IMAGE', dcm('121191', 'Referenced Segment'), {
-        tag: 0x00081199,
+        tag: TAG.referencedSops,
         vr: 'SQ',
         items: [
           [
-            { tag: 0x00081150, vr: 'UI', value: segmentation.sopClassUid },
-            { tag: 0x00081155, vr: 'UI', value: segmentation.sopInstanceUid },
-            { tag: 0x0062000b, vr: 'US', value: id },
+            { tag: TAG.referencedSopClassUid, vr: 'UI', value: segmentation.sopClassUid },
+            { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: segmentation.sopInstanceUid },
+            { tag: TAG.referencedSegmentNumber, vr: 'US', value: id },
           ],
         ],
       }),
       uid('CONTAINS', dcm('121232', 'Source series for segmentation'), series.uid),
+      code('HAS CONCEPT MOD', sct('363698007', 'Finding Site'), region),
       item('CONTAINS', 'NUM', sct('118565006', 'Volume'), measured),
     ]),
   );
@@ -128,7 +129,7 @@ function measurementGroup(
 /** The source's images: TID 1600, by which viewers know over what to show the report. */
 function imageLibrary({ series, header }: ResultSource): NestedAttribute[] {
   const images = sourceInstances(series.slices, header).map((instance) =>
-    item('CONTAINS', 'IMAGE', undefined, { tag: 0x00081199, vr: 'SQ', items: [instance] }),
+    item('CONTAINS', 'IMAGE', undefined, { tag: TAG.referencedSops, vr: 'SQ', items: [instance] }),
   );
   const group = item('CONTAINS', 'CONTAINER', dcm('126200', 'Image Library Group'), ...container(undefined, images));
   return item('CONTAINS', 'CONTAINER', dcm('111028', 'Image Library'), ...container('1600', [group]));
@@ -144,9 +145,6 @@ export function writeStructuredReport(
   segmentation: DicomResult,
   maker: ResultMaker,
 ): DicomResult {
-  const seed = `${segmentation.sopInstanceUid}/report/${JSON.stringify(volumes)}`;
-  const sopInstanceUid = uidFromSeed(`${seed}/instance`);
-  const seriesUid = uidFromSeed(`${seed}/series`);
   const content = container('1500', [
     code('HAS CONCEPT MOD', dcm('121049', 'Language of Content Item and Descendants'), {
       value: 'en',
@@ -171,51 +169,46 @@ export function writeStructuredReport(
       ),
     ),
   ]);
-  const attributes: NestedAttribute[] = [
-    ...commonAttributes(source, maker),
-    { tag: 0x00080016, vr: 'UI', value: COMPREHENSIVE_3D_SR_STORAGE },
-    { tag: 0x00080018, vr: 'UI', value: sopInstanceUid },
-    { tag: 0x00080060, vr: 'CS', value: 'SR' },
-    { tag: 0x0008103e, vr: 'LO', value: 'Intracranial hemorrhage volumes, research use only' },
-    { tag: 0x00081111, vr: 'SQ', items: [] },
-    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
-    { tag: 0x00200011, vr: 'IS', value: 9003 },
-    { tag: 0x00200013, vr: 'IS', value: 1 },
-    { tag: 0x0040a040, vr: 'CS', value: 'CONTAINER' },
-    codeSequence(0x0040a043, dcm('126000', 'Imaging Measurement Report')),
-    { tag: 0x0040a372, vr: 'SQ', items: [] },
+  return encodeResult(COMPREHENSIVE_3D_SR_STORAGE, source, maker, () => [
+    { tag: TAG.modality, vr: 'CS', value: 'SR' },
+    { tag: TAG.seriesDescription, vr: 'LO', value: 'Intracranial hemorrhage volumes, research use only' },
+    { tag: TAG.referencedProcedureStep, vr: 'SQ', items: [] },
+    { tag: TAG.seriesNumber, vr: 'IS', value: 9003 },
+    { tag: TAG.instanceNumber, vr: 'IS', value: 1 },
+    { tag: TAG.valueType, vr: 'CS', value: 'CONTAINER' },
+    codeSequence(TAG.conceptName, dcm('126000', 'Imaging Measurement Report')),
+    { tag: TAG.performedProcedureCode, vr: 'SQ', items: [] },
     evidence(source, segmentation),
-    { tag: 0x0040a491, vr: 'CS', value: 'COMPLETE' },
-    { tag: 0x0040a493, vr: 'CS', value: 'UNVERIFIED' },
+    { tag: TAG.completionFlag, vr: 'CS', value: 'COMPLETE' },
+    { tag: TAG.verificationFlag, vr: 'CS', value: 'UNVERIFIED' },
     ...content,
-  ];
-  return { bytes: encodeDicomFile(attributes), sopClassUid: COMPREHENSIVE_3D_SR_STORAGE, sopInstanceUid, seriesUid };
+  ]);
 }
 
 /** Everything that the report speaks of: the segmentation and the source's slices. */
 function evidence({ series, header }: ResultSource, segmentation: DicomResult): NestedAttribute {
   const ofSeries = (seriesUid: string, instances: NestedAttribute[][]): NestedAttribute[] => [
-    { tag: 0x00081199, vr: 'SQ', items: instances },
-    { tag: 0x0020000e, vr: 'UI', value: seriesUid },
+    { tag: TAG.referencedSops, vr: 'SQ', items: instances },
+    { tag: TAG.seriesInstanceUid, vr: 'UI', value: seriesUid },
   ];
   const segmented: NestedAttribute[] = [
-    { tag: 0x00081150, vr: 'UI', value: segmentation.sopClassUid },
-    { tag: 0x00081155, vr: 'UI', value: segmentation.sopInstanceUid },
+    { tag: TAG.referencedSopClassUid, vr: 'UI', value: segmentation.sopClassUid },
+    { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: segmentation.sopInstanceUid },
   ];
   return {
-    tag: 0x0040a375,
+    tag: TAG.currentRequestedEvidence,
     vr: 'SQ',
     items: [
       [
         {
-          tag: 0x00081115,
+          tag: TAG.referencedSeries,
           vr: 'SQ',
           items: [
             ofSeries(segmentation.seriesUid, [segmented]),
             ofSeries(series.uid, sourceInstances(series.slices, header)),
           ],
         },
-        { tag: 0x0020000d, vr: 'UI', value: series.studyUid },
+        { tag: TAG.studyInstanceUid, vr: 'UI', value: series.studyUid },
       ],
     ],
   };

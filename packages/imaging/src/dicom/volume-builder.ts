@@ -89,7 +89,7 @@ export class DicomVolumeBuilder {
       affine,
       ...(extents && { positions, extents }),
     };
-    return { volume, series: { ...series, problems }, skipped: this.#skipped };
+    return { volume, series: { ...series, lossy: this.#losses.compression, problems }, skipped: this.#skipped };
   }
 
   #fill(bytes: Uint8Array, slice: DicomSlice): void {

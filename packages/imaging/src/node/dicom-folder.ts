@@ -4,22 +4,18 @@ import { dicomdirFiles } from '../dicom/dicomdir.js';
 import type { DicomReadOptions, DicomVolume, SkippedFile } from '../dicom/read.js';
 import {
   loadChosenSeries,
-  loadScannedSeries,
   missingFile,
-  readScannedFile,
+  readBeginning,
   scanDicomSources,
   type DicomFolder,
   type FileSource,
-  type SourceOf,
 } from '../dicom/scan.js';
-import type { DicomSeries } from '../dicom/series.js';
-import type { DicomSlice } from '../dicom/slice.js';
+import { parseDicom } from '../dicom/parse.js';
+import { TAG } from '../dicom/tags.js';
 import { fileOnDisk, filesInZip } from './file-source.js';
 import { findIgnoringCase, listFiles } from './list-files.js';
 
 export type { DicomFolder } from '../dicom/scan.js';
-
-const onDisk: SourceOf = (slice) => fileOnDisk(slice.file);
 
 /** Reads the headers of every file in a folder and below it (links to folders are not followed). */
 export async function scanDicomFolder(path: string): Promise<DicomFolder> {
@@ -50,17 +46,11 @@ export async function scanDicomFile(path: string): Promise<DicomFolder> {
   return scanDicomSources(found, skipped);
 }
 
-/** Reads the pixels of a scanned series. Memory: the volume and a few files. */
-export function loadDicomSeries(
-  series: DicomSeries,
-  options: DicomReadOptions = {},
-): Promise<Pick<DicomVolume, 'volume' | 'series' | 'skipped'>> {
-  return loadScannedSeries(series, options, onDisk);
-}
-
-/** The whole file that a scanned slice came from, on disk or in a zip archive. */
-export function readSliceFile(slice: DicomSlice): Promise<Uint8Array> {
-  return readScannedFile(slice, onDisk);
+/** Study Instance UID of a DICOM file of any kind; undefined where it names none, or is no DICOM that can be read. */
+export async function studyUidOf(path: string): Promise<string | undefined> {
+  const read = (bytes: Uint8Array, size: number): string | undefined =>
+    parseDicom(bytes, size).dataset.text(TAG.studyInstanceUid);
+  return readBeginning(fileOnDisk(path), read).catch(() => undefined);
 }
 
 /**
@@ -68,10 +58,10 @@ export function readSliceFile(slice: DicomSlice): Promise<Uint8Array> {
  * files that are none of its kind are listed in `skipped` with the reason.
  */
 export async function readDicomFolder(path: string, options: DicomReadOptions = {}): Promise<DicomVolume> {
-  return loadChosenSeries(await scanDicomFolder(path), options, onDisk);
+  return loadChosenSeries(await scanDicomFolder(path), options);
 }
 
 /** Reads a series from a zip archive, as {@link readDicomFolder} does from a folder. */
 export async function readDicomZip(path: string, options: DicomReadOptions = {}): Promise<DicomVolume> {
-  return loadChosenSeries(await scanDicomZip(path), options, onDisk);
+  return loadChosenSeries(await scanDicomZip(path), options);
 }

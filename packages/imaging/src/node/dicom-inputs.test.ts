@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -119,6 +119,23 @@ describe('zip archives', () => {
     }
   });
 
+  it.each([
+    ['in the code page of DOS', 0x84, 0x94, ['aä.dcm', 'aö.dcm']],
+    ['equal', 0x41, 0x41, ['aA.dcm', 'aA.dcm']],
+  ])('give each slice its own voxels where names are %s', async (_, first, second, names) => {
+    const slices = [100, 200, 300].map((value, k) => ctFile(5 * k, { pixels: new Uint16Array(6).fill(value) }));
+    const path = await writeZip('names.zip', { 'aX.dcm': slices[0]!, 'aY.dcm': slices[1]!, 'c.dcm': slices[2]! });
+    const bytes = await readFile(path);
+    for (const [name, byte] of [['aX.dcm', first] as const, ['aY.dcm', second] as const]) {
+      for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at)) bytes[at + 1] = byte;
+    }
+    await writeFile(path, bytes);
+    const { volume, series, skipped } = await readDicomZip(path);
+    expect([...volume.data].filter((_hu, index) => index % 6 === 0)).toEqual([-900, -800, -700]);
+    expect(skipped).toEqual([]);
+    expect(series.slices.slice(0, 2).map(({ file }) => file.split('!')[1])).toEqual(names);
+  });
+
   it('whose entries overlap, as bombs do, are refused', async () => {
     const bytes = Uint8Array.from(await readFile(await writeZip('study.zip')));
     const view = new DataView(bytes.buffer);
@@ -217,6 +234,10 @@ describe('inspect', () => {
       ['1.2.3.4', 3, false],
     ]);
     expect(series[0]!.problems[0]!.message).toContain('one of 3 axial CT series');
+    expect(series[0]!.problems[1]).toMatchObject({
+      code: 'other-studies',
+      message: expect.stringContaining('belong to 3 studies') as string,
+    });
     expect(series[1]!.problems[0]!.message).toContain('contrast agent');
     expect(series[2]!.problems[0]!.message).toContain('--series 1.2.3.4#2.');
   });
@@ -270,7 +291,11 @@ describe('inspect', () => {
     expect(skipped[0]?.reason).toContain('localizer');
     expect((await inspect(join(folder, 'scout'))).series).toEqual([]);
     await writeFile(join(folder, 'cut'), ctFile(0).subarray(0, 400));
-    await expect(inspect(join(folder, 'cut'))).rejects.toThrow('truncated');
+    await expect(inspect(join(folder, 'cut'))).rejects.toMatchObject({ code: 'truncated' });
+    await writeFile(join(folder, 'text'), 'no image');
+    await expect(inspect(join(folder, 'text'))).rejects.toMatchObject({ code: 'not-dicom' });
+    const codes = new Map((await inspect(folder)).skipped.map(({ file, code }) => [basename(file), code]));
+    expect(Object.fromEntries(codes)).toEqual({ cut: 'truncated', scout: 'unsupported', text: 'not-dicom' });
   });
 
   it('gives a NIfTI file from inferior to superior, whichever way it is stored', async () => {

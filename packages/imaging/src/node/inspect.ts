@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto';
 import { affineColumn, flipLpsRas, norm, normalize, scale, tiltDegrees } from '../affine.js';
 import { chooseDicomSeries, whyNotChosen } from '../dicom/choose.js';
 import { reasonOf, type SkippedFile } from '../dicom/read.js';
+import { loadScannedSeries } from '../dicom/scan.js';
 import type { DicomProblem, DicomSeries } from '../dicom/series.js';
-import { ImagingError } from '../imaging-error.js';
+import { ImagingError, type ImagingErrorCode } from '../imaging-error.js';
 import { toHuVolume } from '../convert.js';
 import type { Volume } from '../volume.js';
-import { loadDicomSeries, scanDicomFile, scanDicomFolder, scanDicomZip, type DicomFolder } from './dicom-folder.js';
+import { scanDicomFile, scanDicomFolder, scanDicomZip, type DicomFolder } from './dicom-folder.js';
 import { readNiftiFile } from './nifti-file.js';
 import { kindOfInput } from './read-volume.js';
 
@@ -65,13 +66,13 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   return inspectDicom(folder, options);
 }
 
+const DAMAGED: readonly ImagingErrorCode[] = ['truncated', 'not-dicom', 'bad-dicom'];
+
 /** A single file that is damaged or no DICOM is an error; one that is a scout, say, is a finding. */
 function refuseDamaged({ series, skipped }: DicomFolder, path: string): void {
-  const reason = skipped[0]?.reason;
-  if (series.length > 0 || reason === undefined) return;
-  if (/truncated|damage|Expected a DICOM file|end of the file/.test(reason)) {
-    throw new ImagingError('bad-dicom', `${path}: ${reason}`);
-  }
+  const first = skipped[0];
+  if (series.length > 0 || first?.code === undefined) return;
+  if (DAMAGED.includes(first.code)) throw new ImagingError(first.code, `${path}: ${first.reason}`);
 }
 
 async function inspectDicom(folder: DicomFolder, { seriesUid, onChosen }: InspectOptions): Promise<Inspection> {
@@ -83,7 +84,7 @@ async function inspectDicom(folder: DicomFolder, { seriesUid, onChosen }: Inspec
     const chosen = candidate === choice?.series;
     const context = chosen ? choice.problems : [whyNotChosen(candidate, folder.series)];
     try {
-      const loaded = await loadDicomSeries(candidate, { repair: false });
+      const loaded = await loadScannedSeries(candidate, { repair: false });
       skipped.push(...loaded.skipped);
       const { volume } = loaded;
       const inspected = describeDicom(loaded.series, volume, chosen, context);

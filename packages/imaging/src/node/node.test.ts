@@ -6,10 +6,13 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { affineFromColumns } from '../affine.js';
+import { ctFile } from '../dicom/fixture.js';
+import { TAG } from '../dicom/tags.js';
+import { loadScannedSeries } from '../dicom/scan.js';
 import { writeDicomSeries } from '../dicom/write.js';
 import { writeNifti, writeNiftiGz } from '../nifti/write.js';
 import type { Volume } from '../volume.js';
-import { loadDicomSeries, readDicomFolder, scanDicomFolder } from './dicom-folder.js';
+import { readDicomFolder, scanDicomFolder } from './dicom-folder.js';
 import { readNiftiFile, readNiftiFileHeader, writeNiftiFile } from './nifti-file.js';
 import { readVolume } from './read-volume.js';
 
@@ -97,7 +100,7 @@ describe('DICOM folders', () => {
     const bytes = await readFile(path!);
     bytes[bytes.length - 1]! ^= 1;
     await writeFile(path!, bytes);
-    await expect(loadDicomSeries(own)).rejects.toThrow('found it changed');
+    await expect(loadScannedSeries(own)).rejects.toThrow('found it changed');
   });
 });
 
@@ -114,6 +117,19 @@ describe('readVolume', () => {
       expect([dicom.source, dicom.volume.data]).toEqual(['dicom', SCAN.data]);
     }
     expect((await readVolume(join(folder, 'dicom', 'other.dcm'))).volume.slices).toBe(1);
+  });
+
+  it('takes the series of the file named, beside larger ones and stacks of the same UID, where options say nothing', async () => {
+    const stack = async (name: string, z: readonly number[], study: string): Promise<void> => {
+      const change = [{ tag: TAG.studyInstanceUid, vr: 'UI', value: study }] as const;
+      for (const at of z) await writeFile(join(folder, `${name}${at}`), ctFile(at, { change }));
+    };
+    await stack('large', [0, 5, 10, 15, 20, 25], '1.2.3');
+    await stack('small', [0, 5], '1.2.4');
+    for (const options of [{}, { seriesUid: undefined, repair: undefined }]) {
+      expect((await readVolume(join(folder, 'small5'), options)).volume.slices).toBe(2);
+    }
+    expect((await readVolume(join(folder, 'small5'), { seriesUid: '1.2.3.4' })).volume.slices).toBe(6);
   });
 
   it('says what it expected where there is nothing to read', async () => {

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 
 import type { DicomReadOptions, DicomVolume } from '../dicom/read.js';
+import { selectorOf } from '../dicom/choose.js';
 import { ImagingError } from '../imaging-error.js';
 import { loadChosenSeries } from '../dicom/scan.js';
 import { kindOfStart, START_BYTES } from '../file-kind.js';
@@ -33,9 +34,9 @@ export async function readVolume(path: string, options: DicomReadOptions = {}): 
     const reason = skipped.find(({ file }) => file === resolve(path))?.reason ?? 'it was not found.';
     throw new ImagingError('no-axial-series', `${path} is no slice of an axial CT series: ${reason}`);
   }
-  // The file's own series is what was asked for; a study has stacks of one UID, too, so that it must come first.
-  const ordered = { series: [own, ...series.filter((candidate) => candidate !== own)], skipped };
-  return { source: 'dicom', ...(await loadChosenSeries(ordered, { seriesUid: own.uid, ...options })) };
+  // The file's own series is what was asked for, unless another is.
+  const seriesUid = options.seriesUid ?? selectorOf(own, series);
+  return { source: 'dicom', ...(await loadChosenSeries({ series, skipped }, { ...options, seriesUid })) };
 }
 
 /** What a path leads to, by its content: an unknown file is taken for DICOM, which has no mark in old files. */
