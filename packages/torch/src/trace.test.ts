@@ -80,7 +80,9 @@ describe('trace', () => {
       ];
       for (const body of bodies)
         expect(() => trace((input) => body(input.mul(2)).add_(1), [x])).toThrow(/memory others share/);
-      expect(() => { trace((input) => input.mul(2).add_(1), [x])[Symbol.dispose](); }).not.toThrow();
+      expect(() => {
+        trace((input) => input.mul(2).add_(1), [x])[Symbol.dispose]();
+      }).not.toThrow();
     });
   });
 
