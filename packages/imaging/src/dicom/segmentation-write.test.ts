@@ -104,6 +104,23 @@ describe('writeDicomSegmentation', () => {
     );
   });
 
+  it.each([
+    [undefined, 'AUTOMATIC', 'rsu-sc'],
+    ['SEMIAUTOMATIC', 'SEMIAUTOMATIC', 'rsu-sc'],
+    // The standard has a name of the algorithm where there is one alone.
+    ['MANUAL', 'MANUAL', undefined],
+  ] as const)('says how its segments came about: %s', async (method, type, name) => {
+    const { source, volume } = await sourceOf(EVEN);
+    const maker = method ? { ...MAKER, method } : MAKER;
+    const segments = parseDicom(writeDicomSegmentation(labelsOf(volume), source, maker).bytes).dataset.items(
+      0x00620002,
+    );
+    expect(segments).toHaveLength(7);
+    for (const segment of segments) {
+      expect([segment.text(0x00620008), segment.text(0x00620009)]).toEqual([type, name]);
+    }
+  });
+
   it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
     const { source, volume } = await sourceOf(EVEN);
     const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };

@@ -196,6 +196,7 @@ function dimensions(seed: string): NestedAttribute[] {
 }
 
 function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
+  const method = maker.method ?? 'AUTOMATIC';
   return {
     tag: 0x00620002,
     vr: 'SQ',
@@ -207,8 +208,10 @@ function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
         { tag: 0x00620004, vr: 'US', value: id },
         { tag: 0x00620005, vr: 'LO', value: name },
         { tag: 0x00620006, vr: 'ST', value: `${title}. ${maker.notice}` },
-        { tag: 0x00620008, vr: 'CS', value: 'AUTOMATIC' },
-        { tag: 0x00620009, vr: 'LO', value: maker.algorithm.slice(0, 64) },
+        { tag: 0x00620008, vr: 'CS', value: method },
+        ...(method === 'MANUAL'
+          ? []
+          : [{ tag: 0x00620009, vr: 'LO', value: maker.algorithm.slice(0, 64) } satisfies NestedAttribute]),
         { tag: 0x0062000d, vr: 'US', value: cieLab(color) },
         {
           tag: 0x0062000f,
