@@ -78,9 +78,11 @@ describe.skipIf(!canBrowse)('handled in any order, the viewer', { timeout: PATIE
 
   it('shows the window that it states, whatever is clicked', async () => {
     const { page } = viewer;
+    await page.click('text=Bone');
     const before = await viewer.picture();
     await page.locator('#canvas').dblclick({ position: { x: 400, y: 300 } });
     expect(await viewer.picture()).toEqual(before);
+    await page.click('text=Brain');
     await viewer.drag([0.4, 0.4], [0.45, 0.45], 'right');
     expect(await chosen('window')).toEqual([]);
     await page.click('text=Brain');

@@ -141,6 +141,13 @@ describe('LabelEditor', () => {
     expect(editor.undo()).toBe(false);
     editor.drop();
     expect([editor.data, editor.origin.kind, editor.volumeMl(4)]).toEqual([before, 'hand', 0]);
+    // A stroke on which a run begins is a step of its own.
+    editor.undo();
+    editor.begin();
+    editor.paint(2, [3, 3, 1], [3, 3, 1], 1, 2);
+    editor.begin({ kind: 'file', name: 'a.nii', warnings: [], isEdited: false });
+    editor.drop();
+    expect([editor.data.slice(), editor.origin.kind, editor.undo()]).toEqual([before, 'hand', true]);
   });
 
   it('forgets old steps where they would take too much memory, the last one never', () => {

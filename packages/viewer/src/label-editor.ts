@@ -75,11 +75,12 @@ export class LabelEditor {
   }
 
   /**
-   * Begins a step that is undone as one.
+   * Begins a step that is undone as one; one that is open ends.
    *
    * @param origin of masks that take the place of all that were there; without it the step is a correction by hand
    */
   begin(origin?: Origin): void {
+    this.end();
     this.#open = { slices: new Map(), origin: this.#origin };
     if (origin === undefined) return;
     this.#origin = origin;

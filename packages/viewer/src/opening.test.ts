@@ -208,6 +208,7 @@ describe.skipIf(!canBrowse)('on a phone, the viewer', { timeout: PATIENCE }, () 
     expect((await viewer.findings())[0]).toBe('ICH –');
     await page.tap('text=Look');
     await page.tap('text=Planes');
+    await page.tap('text=Bone');
     const press = async (ms: number): Promise<Buffer> => {
       await viewer.touch('touchStart', [[0.5, 0.2]]);
       await page.evaluate(`new Promise((resolve) => setTimeout(resolve, ${ms}))`);

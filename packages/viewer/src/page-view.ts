@@ -2,7 +2,7 @@ import { count, DISPLAY_WINDOWS, spacingOf, voxelToPatient } from '@aaunet/imagi
 
 import { box, button, check, element, input, select } from './elements.js';
 import { showFindings, showTicks } from './findings-view.js';
-import { mayEdit, mayLoad, mayOpen, mayRun, warningsOf, type Session } from './session.js';
+import { isAssessed, mayEdit, mayLoad, mayOpen, mayRun, warningsOf, type Session } from './session.js';
 import { isTrueToScale, type SeriesOffer, type Study } from './study.js';
 import type { View } from './viewer.js';
 
@@ -69,8 +69,11 @@ export const pageView: View = {
     button('undo').disabled = !isOpen || !editor?.canUndo;
     button('redo').disabled = !isOpen || !editor?.canRedo;
     for (const id of ['save-nifti', 'save-report']) button(id).disabled = !isOpen;
-    button('save-seg').disabled = study?.source !== 'dicom' || !isOpen;
-    button('save-seg').title = study?.source === 'nifti' ? 'Of DICOM scans alone: it refers to their slices' : '';
+    button('save-seg').disabled = study?.source !== 'dicom' || !isOpen || !isAssessed(session);
+    button('save-seg').title =
+      study?.source === 'nifti'
+        ? 'Of DICOM scans alone: it refers to their slices'
+        : 'What network or hand have outlined, once they have';
     box('study-text').textContent = study ? studyText(study) : 'None open.';
     box('warnings').replaceChildren(...warningsOf(session).map((text) => paragraph(text, 'notice')));
     showSeries(session.series);

@@ -1,4 +1,4 @@
-import type { Volume } from '@aaunet/imaging';
+import { toCanonical, type Volume } from '@aaunet/imaging';
 import { describe, expect, it } from 'vitest';
 
 import { readModelInfo } from './model-file.js';
@@ -6,7 +6,7 @@ import { LabelEditor } from './label-editor.js';
 import { makerOf, type Origin } from './origin.js';
 import { ml } from './report.js';
 import { findingsOf, newSession, noticeOf, warningsOf, type Session } from './session.js';
-import { isTrueToScale } from './study.js';
+import { isTrueToScale, type Study } from './study.js';
 import { densityModel } from './testing-model.js';
 
 describe('what a reader is warned of', () => {
@@ -26,11 +26,14 @@ describe('what a reader is warned of', () => {
     const session = { ...newSession(), model: { info, backend: 'wasm', notes: [] }, editor: new LabelEditor(SCAN) };
     session.editor.begin({ kind: 'file', name: 'a', warnings: ['odd'], isEdited: false });
     session.editor.end();
-    expect([warningsOf(session), noticeOf(session.editor.origin).includes('synthetic')]).toEqual([['odd'], false]);
+    expect([warningsOf(session), noticeOf(session).includes('synthetic')]).toEqual([['odd'], false]);
     session.editor.begin({ kind: 'network', model: info, slices: new Set([0]), isEdited: false });
     session.editor.end();
     expect(warningsOf(session)).toHaveLength(1);
-    expect(noticeOf(session.editor.origin)).toContain('synthetic');
+    expect(noticeOf(session)).toMatch(/synthetic data\.$/);
+    session.editor.begin({ kind: 'network', model: info, slices: new Set(), isEdited: false });
+    session.editor.end();
+    expect(noticeOf({ ...session, study: STUDY })).toContain('Only 0 of 1 slices were looked at');
   });
 });
 
@@ -45,6 +48,15 @@ const SCAN: Volume<Int16Array> = {
     [0, 0, 5, 0],
     [0, 0, 0, 1],
   ],
+};
+
+const STUDY: Study = {
+  name: 'a',
+  source: 'nifti',
+  scan: SCAN,
+  map: toCanonical(SCAN).map,
+  warnings: [],
+  series: { options: [], chosen: undefined },
 };
 
 describe('what is said of masks', () => {

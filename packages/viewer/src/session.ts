@@ -88,9 +88,17 @@ function networkOf(session: Session): ModelInfo | undefined {
   return origin.kind === 'nobody' ? session.model?.info : undefined;
 }
 
+/** What a run that was cancelled has left out. */
+function partialOf(session: Session): string[] {
+  const origin = originOf(session);
+  const total = session.study?.scan.slices ?? 0;
+  if (origin.kind !== 'network' || session.run !== undefined || origin.slices.size >= total) return [];
+  return [`Only ${origin.slices.size} of ${total} slices were looked at; the others are not assessed.`];
+}
+
 /** What a reader must know beside the findings, a sentence each. */
 export function warningsOf(session: Session): string[] {
-  const { study, run } = session;
+  const { study } = session;
   const origin = originOf(session);
   const network = networkOf(session);
   const ofNetwork = [
@@ -101,18 +109,20 @@ export function warningsOf(session: Session): string[] {
       ? ['The network was trained on approximate HU, from pictures of a display window; it may do worse on real ones.']
       : []),
   ];
-  const total = study?.scan.slices ?? 0;
-  const partial =
-    origin.kind === 'network' && run === undefined && origin.slices.size < total
-      ? [`Only ${origin.slices.size} of ${total} slices were looked at; the others are not assessed.`]
-      : [];
-  return [...ofNetwork, ...partial, ...(origin.kind === 'file' ? origin.warnings : []), ...(study?.warnings ?? [])];
+  return [
+    ...ofNetwork,
+    ...partialOf(session),
+    ...(origin.kind === 'file' ? origin.warnings : []),
+    ...(study?.warnings ?? []),
+  ];
 }
 
 /** What stands in files that are saved. */
-export function noticeOf(origin: Origin): string {
+export function noticeOf(session: Session): string {
+  const origin = originOf(session);
   const isSynthetic = origin.kind === 'network' && origin.model.synthetic;
-  return [RESEARCH, ...(isSynthetic ? ['The network was trained on synthetic data.'] : [])].join(' ');
+  const synthetic = isSynthetic ? ['The network was trained on synthetic data.'] : [];
+  return [RESEARCH, ...synthetic, ...partialOf(session)].join(' ');
 }
 
 export interface Finding {

@@ -259,7 +259,8 @@ export class Viewer {
   }
 
   endStroke(): void {
-    if (!this.#editable?.end()) return;
+    const { editor, run } = this.#session;
+    if (run !== undefined || !editor?.end()) return;
     this.#session.isUnsaved = true;
     this.show();
   }
@@ -291,8 +292,7 @@ export class Viewer {
   saveSegmentation(): void {
     const { study, editor } = this.#session;
     if (!study || !editor) return;
-    const { origin } = editor;
-    const maker = { ...makerOf(origin), software: 'aaunet viewer', notice: noticeOf(origin) };
+    const maker = { ...makerOf(editor.origin), software: 'aaunet viewer', notice: noticeOf(this.#session) };
     attempt(async () => {
       const labels = fromCanonical(editor.data, study.map);
       const bytes = await this.#reader.call<Uint8Array>('segmentation', { labels, maker });
