@@ -21,7 +21,7 @@ export { connectedComponents } from './components.js';
 export type { Components } from './components.js';
 export { toHuVolume, toLabelVolume } from './convert.js';
 export { crc32 } from './crc32.js';
-export { chooseDicomSeries, whyNotChosen } from './dicom/choose.js';
+export { chooseDicomSeries, selectorOf, whyNotChosen } from './dicom/choose.js';
 export type { SeriesChoice } from './dicom/choose.js';
 export { loadDicomCodec } from './dicom/codec/decode-frame.js';
 export { setCodecLocation } from './dicom/codec/wasm.js';
@@ -46,6 +46,7 @@ export type {
 export { loadChosenSeries, readScannedFile } from './dicom/scan.js';
 export type { DicomFolder, FileSource } from './dicom/scan.js';
 export { describeSeries, groupDicomSeries } from './dicom/series.js';
+export { count } from './dicom/series-problems.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
 export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';

@@ -1,11 +1,10 @@
 import { DISPLAY_WINDOWS, LABELS } from '@aaunet/imaging';
 
 import { chosenFiles, droppedFiles } from './dropped-files.js';
-import { box, button, choice, input, onChoice, select } from './elements.js';
+import { box, button, input, onChoice, select } from './elements.js';
 import { bindFindings } from './findings-view.js';
 import { attempt } from './messages.js';
-import { bindPainting } from './painting.js';
-import type { Layout } from './stage.js';
+import { hasUnsavedCorrections, type Layout } from './session.js';
 import type { Viewer } from './viewer.js';
 
 const onClick = (id: string, action: () => void): void => {
@@ -23,13 +22,12 @@ function bindFiles(viewer: Viewer): void {
     });
     input(id).addEventListener('change', () => {
       const files = chosenFiles(input(id).files);
-      if (mayLeave(viewer)) viewer.open(files);
+      viewer.open(files);
       input(id).value = '';
     });
   }
   select('series').addEventListener('change', () => {
-    if (mayLeave(viewer)) viewer.choose(select('series').value);
-    else viewer.show();
+    viewer.choose(select('series').value);
   });
   onClick('save-nifti', () => {
     viewer.saveNifti();
@@ -41,13 +39,8 @@ function bindFiles(viewer: Viewer): void {
     viewer.saveReport();
   });
   addEventListener('beforeunload', (event) => {
-    if (viewer.session.isEdited && viewer.session.isUnsaved) event.preventDefault();
+    if (hasUnsavedCorrections(viewer.session)) event.preventDefault();
   });
-}
-
-/** Asks before corrections would be lost that no file has. */
-function mayLeave({ session: { isEdited, isUnsaved } }: Viewer): boolean {
-  return !(isEdited && isUnsaved) || confirm('Corrections have not been saved and would be lost. Go on?');
 }
 
 function bindDrop(viewer: Viewer): void {
@@ -71,8 +64,7 @@ function bindDrop(viewer: Viewer): void {
     target.classList.remove('over');
     if (dataTransfer)
       attempt(async () => {
-        const files = await droppedFiles(dataTransfer);
-        if (mayLeave(viewer)) viewer.open(files);
+        viewer.open(await droppedFiles(dataTransfer));
       });
   });
 }
@@ -80,14 +72,19 @@ function bindDrop(viewer: Viewer): void {
 function bindView(viewer: Viewer): void {
   const { stage } = viewer;
   onChoice('layout', (layout) => {
-    stage.setLayout(layout as Layout);
+    viewer.setLayout(layout as Layout);
   });
   onChoice('window', (name) => {
     viewer.setWindow(DISPLAY_WINDOWS[name as keyof typeof DISPLAY_WINDOWS]);
   });
   for (const id of ['center', 'width']) {
     input(id).addEventListener('change', () => {
-      viewer.setWindow({ center: Number(input('center').value), width: Math.max(1, Number(input('width').value)) });
+      const [center, width] = [input('center').valueAsNumber, input('width').valueAsNumber];
+      const { window } = viewer.session;
+      viewer.setWindow({
+        center: Number.isNaN(center) ? window.center : center,
+        width: Number.isNaN(width) ? window.width : Math.max(1, width),
+      });
     });
   }
   input('slice').addEventListener('input', () => {
@@ -105,9 +102,6 @@ function bindView(viewer: Viewer): void {
   onClick('fit', () => {
     stage.fit();
   });
-  stage.onSlice = (slice) => {
-    viewer.wentTo(slice);
-  };
   addEventListener('resize', () => {
     viewer.show();
   });
@@ -128,6 +122,14 @@ function bindView(viewer: Viewer): void {
   });
 }
 
+/** After a click on a choice the keys are the images' again; who goes there with the keyboard stays. */
+function bindFocus({ stage }: Viewer): void {
+  box('tools').addEventListener('click', ({ target, detail }) => {
+    if (detail > 0 && target instanceof HTMLInputElement && target.type === 'radio')
+      stage.canvas.focus({ preventScroll: true });
+  });
+}
+
 function bindMasks(viewer: Viewer): void {
   onClick('run', () => {
     viewer.run();
@@ -142,21 +144,6 @@ function bindMasks(viewer: Viewer): void {
     viewer.step('redo');
   });
   select('brush-label').replaceChildren(...LABELS.map(({ id, name }) => new Option(name, String(id))));
-  bindPainting(viewer.stage, {
-    editor: () => viewer.editable,
-    pen: () => {
-      const tool = choice('tool');
-      if (tool === 'look') return undefined;
-      const label = tool === 'eraser' ? 0 : Number(select('brush-label').value);
-      return { label, radius: Number(input('brush-size').value) / 2 };
-    },
-    changed: (slice) => {
-      viewer.painted(slice);
-    },
-    ended: () => {
-      viewer.show();
-    },
-  });
 }
 
 /** Lets the page's buttons, lists, sliders and drops reach the viewer. */
@@ -165,4 +152,5 @@ export function bindControls(viewer: Viewer): void {
   bindDrop(viewer);
   bindView(viewer);
   bindMasks(viewer);
+  bindFocus(viewer);
 }

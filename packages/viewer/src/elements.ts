@@ -23,6 +23,12 @@ export function choose(name: string, value: string): void {
   radio.dispatchEvent(new Event('change', { bubbles: true }));
 }
 
+/** Marks one of a group of radio buttons as chosen, or as not. */
+export function check(name: string, value: string, isChosen: boolean): void {
+  const radio = document.querySelector<HTMLInputElement>(`input[name="${name}"][value="${value}"]`);
+  if (radio) radio.checked = isChosen;
+}
+
 /** Calls back for changes of a group of radio buttons. */
 export function onChoice(name: string, listener: (value: string) => void): void {
   for (const radio of document.querySelectorAll<HTMLInputElement>(`input[name="${name}"]`)) {

@@ -22,8 +22,7 @@ interface OpenNetwork {
   readonly release: () => Promise<void>;
 }
 
-let network: OpenNetwork | undefined;
-let info: ModelInfo | undefined;
+let loaded: { readonly network: OpenNetwork; readonly info: ModelInfo } | undefined;
 let isStopped = false;
 
 const threads = (): number => (self.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency || 1) : 1);
@@ -65,10 +64,8 @@ async function open(bytes: Uint8Array, useGpu: boolean): Promise<OpenNetwork> {
 }
 
 async function load({ bytes, gpu }: { bytes: Uint8Array; gpu: boolean }): Promise<Loaded> {
-  const found = readModelInfo(bytes);
-  info = undefined;
-  await network?.release();
-  network = undefined;
+  const info = readModelInfo(bytes);
+  let network: OpenNetwork | undefined;
   const notes: string[] = [];
   let useGpu = gpu && (await hasGpu());
   if (gpu && !useGpu)
@@ -81,7 +78,7 @@ async function load({ bytes, gpu }: { bytes: Uint8Array; gpu: boolean }): Promis
       notes.push(`WebGPU could not take this network (${String(error).slice(0, 120)}); it runs on the processor.`);
     }
   }
-  if (!useGpu) {
+  if (network === undefined) {
     network = await open(bytes, false).catch((error: unknown) => {
       throw new Error(
         `The network could not be loaded: ${String(error).slice(0, 200)}. It may be damaged, or need more memory than the browser gives: export it again, or close other tabs.`,
@@ -94,7 +91,9 @@ async function load({ bytes, gpu }: { bytes: Uint8Array; gpu: boolean }): Promis
       );
     }
   }
-  info = found;
+  // One that cannot be opened leaves the one that is there.
+  await loaded?.network.release();
+  loaded = { network, info };
   return { info, backend: useGpu ? 'WebGPU' : `WebAssembly, ${threads()} threads`, notes };
 }
 
@@ -104,7 +103,8 @@ answerCalls({
     isStopped = true;
   },
   async segment({ scan, start }: { scan: Volume<Int16Array>; start: number }, report) {
-    if (network === undefined || info === undefined) throw new Error('Expected a loaded model, found none.');
+    if (loaded === undefined) throw new Error('Expected a loaded model, found none.');
+    const { network, info } = loaded;
     isStopped = false;
     for await (const result of segmentScan(scan, info, network.run, start, () => isStopped)) {
       report(result, [result.labels.buffer]);

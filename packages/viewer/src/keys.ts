@@ -48,23 +48,27 @@ function keysOf(viewer: Viewer): Readonly<Record<string, () => void>> {
   };
 }
 
+/** Whether a control has a use of its own for a key: text and lists for all, sliders and radio buttons for arrows and the like. */
+function isOfControl(target: EventTarget | null, key: string): boolean {
+  if (target instanceof HTMLSelectElement) return true;
+  if (!(target instanceof HTMLInputElement) || target.type === 'checkbox') return false;
+  return key.length > 1 || !['range', 'radio'].includes(target.type);
+}
+
 export function bindKeys(viewer: Viewer): void {
   const keys = keysOf(viewer);
-  const listen = (event: KeyboardEvent): void => {
+  addEventListener('keydown', (event) => {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.altKey || isOfControl(event.target, key)) return;
     if (event.ctrlKey || event.metaKey) {
-      const key = event.key.toLowerCase();
       if (key !== 'z' && key !== 'y') return;
       event.preventDefault();
       viewer.step(key === 'y' || event.shiftKey ? 'redo' : 'undo');
       return;
     }
-    const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-    const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (isTyping || event.altKey || action === undefined) return;
+    const action = keys[key];
+    if (action === undefined) return;
     event.preventDefault();
-    // NiiVue has keys of its own.
-    event.stopPropagation();
     action();
-  };
-  addEventListener('keydown', listen, { capture: true });
+  });
 }

@@ -17,14 +17,9 @@ viewer.show();
 async function start(): Promise<void> {
   if (!('serviceWorker' in navigator)) say('This browser keeps no copy of the page for work without a network.');
   else await navigator.serviceWorker.register('service-worker.js').catch(() => undefined);
-  await viewer.stage.start().catch((error: unknown) => {
-    throw new Error(
-      'This browser offers no WebGL2, which the images need: switch on hardware acceleration or use another browser.',
-      { cause: error },
-    );
-  });
+  await viewer.stage.start();
   const served = await fetch('model.onnx').catch(() => undefined);
-  if (served?.ok) await viewer.loadModel(await served.blob());
+  if (served?.ok) viewer.loadModel(await served.blob());
 }
 
 attempt(start);

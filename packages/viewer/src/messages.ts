@@ -5,7 +5,8 @@ export function say(text: string): void {
   box('status').textContent = text;
 }
 
-function fail(error: unknown): void {
+/** Says in the page what went wrong. */
+export function fail(error: unknown): void {
   box('error').textContent = error instanceof Error ? error.message : String(error);
   box('error').hidden = false;
   say('');

@@ -87,6 +87,12 @@ describe.skipIf(!canBrowse)('what can be opened in Chromium', { timeout: PATIENC
   it.skipIf(!has('ge-head-ct'))('a real head with tilt and uneven slices, which it says', async () => {
     await viewer.openStudy('#folder-input', join(DATA, 'ge-head-ct'));
     expect(await viewer.page.locator('#warnings').textContent()).toMatch(/tilt/);
+    const distorted = viewer.page.getByText('not true to scale');
+    expect(await distorted.isHidden()).toBe(true);
+    await viewer.page.click('text=Planes');
+    await distorted.waitFor();
+    await viewer.page.click('text=Axial');
+    await distorted.waitFor({ state: 'hidden' });
     await isSame(join(DATA, 'ge-head-ct'));
   });
 
@@ -131,51 +137,85 @@ describe.skipIf(!canBrowse)('where something is missing, the viewer', { timeout:
 
   it('says that it needs WebGL2', async () => {
     await using viewer = await BrowsedViewer.open({ model: join(folder, 'model.onnx'), gpu: 'none' });
-    await viewer.page.getByRole('alert').getByText('This browser offers no WebGL2').waitFor();
+    const words = viewer.page.getByRole('alert').getByText('This browser offers no WebGL2');
+    await words.waitFor();
+    await viewer.page.evaluate(`document.getElementById('error').textContent = ''`);
+    await viewer.page.setInputFiles('#folder-input', join(folder, 'study'));
+    await words.waitFor();
   });
 });
 
 describe.skipIf(!canBrowse)('on a phone, the viewer', { timeout: PATIENCE }, () => {
+  const context = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
   it('scrolls with one finger, zooms with two, and paints', async () => {
-    const context = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
     await using viewer = await BrowsedViewer.open({ model: join(folder, 'model.onnx'), context });
     const { page } = viewer;
-    await viewer.openStudy('#file-input', [join(folder, 'study', '0.dcm'), join(folder, 'study', '1.dcm')]);
+    await page.setInputFiles('#file-input', join(folder, 'study', '0.dcm'));
+    await viewer.says('1 slice open.');
     await viewer.openStudy('#folder-input', join(folder, 'study'));
-    const box = (await page.locator('#canvas').boundingBox())!;
-    const fingers = await viewer.context.newCDPSession(page);
-    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', points: readonly (readonly [number, number])[]) =>
-      fingers.send('Input.dispatchTouchEvent', {
-        type,
-        touchPoints: points.map(([x, y], id) => ({ x: box.x + x * box.width, y: box.y + y * box.height, id })),
-      });
     const slice = async (): Promise<number> => Number(await page.locator('#slice').inputValue());
     const before = await slice();
-    await touch('touchStart', [[0.5, 0.7]]);
-    for (const y of [0.65, 0.6, 0.55, 0.5]) await touch('touchMove', [[0.5, y]]);
-    await touch('touchEnd', []);
+    await viewer.touch('touchStart', [[0.5, 0.7]]);
+    for (const y of [0.65, 0.6, 0.55, 0.5]) await viewer.touch('touchMove', [[0.5, y]]);
+    await viewer.touch('touchEnd', []);
     expect(await slice()).toBeGreaterThan(before);
     const picture = (): Promise<Buffer> => viewer.picture();
     const whole = await picture();
     const [place, now] = [await slice(), [0.4, 0.6] as const];
-    await touch('touchStart', [
+    await viewer.touch('touchStart', [
       [0.45, now[0]],
       [0.55, now[1]],
     ]);
     for (const wide of [0.1, 0.2, 0.3])
-      await touch('touchMove', [
+      await viewer.touch('touchMove', [
         [0.45 - wide, now[0]],
         [0.55 + wide, now[1]],
       ]);
-    await touch('touchEnd', []);
+    await viewer.touch('touchEnd', []);
     await expect.poll(picture).not.toEqual(whole);
     expect(await slice()).toBe(place);
     await page.tap('text=Brush');
-    await touch('touchStart', [[0.5, 0.5]]);
-    await touch('touchMove', [[0.55, 0.5]]);
-    await touch('touchEnd', []);
+    await viewer.touch('touchStart', [[0.5, 0.5]]);
+    await viewer.touch('touchMove', [[0.55, 0.5]]);
+    await viewer.touch('touchEnd', []);
     expect((await viewer.savedLabels()).data.some((label) => label > 0)).toBe(true);
     const fits = await page.evaluate('document.documentElement.scrollWidth <= innerWidth');
     expect(fits).toBe(true);
+  });
+
+  it('takes a pinch for no stroke, and a long press for nothing', async () => {
+    await using viewer = await BrowsedViewer.open({ context });
+    const { page } = viewer;
+    await viewer.openStudy('#folder-input', join(folder, 'study'));
+    await page.tap('text=Brush');
+    const whole = await viewer.picture();
+    await viewer.touch('touchStart', [[0.45, 0.5]]);
+    await viewer.touch('touchMove', [[0.45, 0.52]]);
+    for (const [type, wide] of [
+      ['touchStart', 0.05],
+      ['touchMove', 0.1],
+      ['touchMove', 0.3],
+    ] as const) {
+      await viewer.touch(type, [
+        [0.5 - wide, 0.5],
+        [0.5 + wide, 0.5],
+      ]);
+    }
+    await viewer.touch('touchEnd', []);
+    await expect.poll(() => viewer.picture()).not.toEqual(whole);
+    expect((await viewer.savedLabels()).data.some((label) => label > 0)).toBe(false);
+    expect((await viewer.findings())[0]).toBe('ICH –');
+    await page.tap('text=Look');
+    await page.tap('text=Planes');
+    await page.tap('text=Bone');
+    const press = async (ms: number): Promise<Buffer> => {
+      await viewer.touch('touchStart', [[0.5, 0.2]]);
+      await page.evaluate(`new Promise((resolve) => setTimeout(resolve, ${ms}))`);
+      await viewer.touch('touchEnd', []);
+      return viewer.picture();
+    };
+    const short = await press(0);
+    expect(await press(1200)).toEqual(short);
   });
 });

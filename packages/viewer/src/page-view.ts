@@ -1,9 +1,9 @@
-import { spacingOf, voxelToPatient } from '@aaunet/imaging';
+import { count, DISPLAY_WINDOWS, spacingOf, voxelToPatient } from '@aaunet/imaging';
 
-import { box, button, element, input, select } from './elements.js';
+import { box, button, check, element, input, select } from './elements.js';
 import { showFindings, showTicks } from './findings-view.js';
-import { isRunning, warningsOf, type Session } from './session.js';
-import type { Study } from './study.js';
+import { isAssessed, mayEdit, mayLoad, mayOpen, mayRun, warningsOf, type Session } from './session.js';
+import { isTrueToScale, type SeriesOffer, type Study } from './study.js';
 import type { View } from './viewer.js';
 
 function paragraph(text: string, kind: string): HTMLParagraphElement {
@@ -16,7 +16,7 @@ function paragraph(text: string, kind: string): HTMLParagraphElement {
 function studyText({ name, source, scan }: Study): string {
   const { columns, rows, slices, affine } = scan;
   const spacing = spacingOf(affine).map((mm) => mm.toFixed(2));
-  return `${name}: ${slices} slices of ${columns} x ${rows}, ${spacing.join(' x ')} mm, ${source === 'dicom' ? 'DICOM' : 'NIfTI'}.`;
+  return `${name}: ${count(slices, 'slice')} of ${columns} x ${rows}, ${spacing.join(' x ')} mm, ${source === 'dicom' ? 'DICOM' : 'NIfTI'}.`;
 }
 
 function showModel({ model, study }: Session): void {
@@ -32,8 +32,8 @@ function showModel({ model, study }: Session): void {
 }
 
 function showProgress({ run, study }: Session): void {
-  box('progress-box').hidden = !run?.isGoing;
-  if (!run?.isGoing || !study) return;
+  box('progress-box').hidden = run === undefined;
+  if (!run || !study) return;
   const [done, total] = [run.done.size, study.scan.slices];
   element('progress', HTMLProgressElement).value = done / total;
   const each = (performance.now() - run.started) / done / 1000;
@@ -43,32 +43,40 @@ function showProgress({ run, study }: Session): void {
       : `${done} of ${total} slices, ${Math.ceil(each * (total - done))} s left (${each.toFixed(1)} s a slice)`;
 }
 
-function showSeries(study: Study | undefined): void {
-  const series = study?.series ?? [];
-  box('series-box').hidden = series.length < 2;
+function showSeries({ options, chosen }: SeriesOffer): void {
+  box('series-box').hidden = options.length < (chosen === undefined ? 1 : 2);
+  const blank = chosen === undefined ? [new Option('Choose one', '', true, true)] : [];
+  for (const option of blank) option.disabled = true;
   select('series').replaceChildren(
-    ...series.map(({ uid, name }) => new Option(name, uid, false, uid === study?.seriesUid)),
+    ...blank,
+    ...options.map(({ selector, name }) => new Option(name, selector, false, selector === chosen)),
   );
 }
 
 export const pageView: View = {
   show(session) {
-    const { study, editor, model } = session;
-    const isBusy = isRunning(session);
+    const { study, editor, run } = session;
+    const isOpen = mayEdit(session);
     box('welcome').hidden = study !== undefined;
     box('place').hidden = box('values').hidden = study === undefined;
     input('slice').disabled = study === undefined;
     input('slice').max = String(study?.scan.slices ?? 1);
-    button('run').disabled = !study || !model || isBusy;
-    button('cancel').hidden = !isBusy;
-    button('undo').disabled = isBusy || !editor?.canUndo;
-    button('redo').disabled = isBusy || !editor?.canRedo;
-    for (const id of ['save-nifti', 'save-report']) button(id).disabled = !study || isBusy;
-    button('save-seg').disabled = study?.source !== 'dicom' || isBusy;
-    button('save-seg').title = study?.source === 'nifti' ? 'Of DICOM scans alone: it refers to their slices' : '';
+    for (const id of ['open-folder', 'open-file']) button(id).disabled = !mayOpen(session);
+    select('series').disabled = !mayOpen(session);
+    button('open-model').disabled = !mayLoad(session);
+    button('run').disabled = !mayRun(session);
+    button('cancel').hidden = run === undefined;
+    button('undo').disabled = !isOpen || !editor?.canUndo;
+    button('redo').disabled = !isOpen || !editor?.canRedo;
+    for (const id of ['save-nifti', 'save-report']) button(id).disabled = !isOpen;
+    button('save-seg').disabled = study?.source !== 'dicom' || !isOpen || !isAssessed(session);
+    button('save-seg').title =
+      study?.source === 'nifti'
+        ? 'Of DICOM scans alone: it refers to their slices'
+        : 'What network or hand have outlined, once they have';
     box('study-text').textContent = study ? studyText(study) : 'None open.';
     box('warnings').replaceChildren(...warningsOf(session).map((text) => paragraph(text, 'notice')));
-    showSeries(study);
+    showSeries(session.series);
     showModel(session);
     showProgress(session);
     showFindings(session);
@@ -76,9 +84,13 @@ export const pageView: View = {
     pageView.showPlace(session);
   },
 
-  showPlace({ study, slice, window }) {
+  showPlace({ study, slice, window, layout }) {
     input('center').value = String(Math.round(window.center));
     input('width').value = String(Math.round(window.width));
+    for (const [name, { center, width }] of Object.entries(DISPLAY_WINDOWS)) {
+      check('window', name, center === window.center && width === window.width);
+    }
+    box('distorted').hidden = layout !== 'planes' || study === undefined || isTrueToScale(study.scan);
     if (!study) return;
     const { slices, affine, positions } = study.scan;
     const height = positions?.[slice]?.[2] ?? voxelToPatient(affine, 0, 0, slice)[2];

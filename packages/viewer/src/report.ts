@@ -1,6 +1,6 @@
-import { labelById, spacingOf } from '@aaunet/imaging';
+import { count, labelById, spacingOf } from '@aaunet/imaging';
 
-import type { ModelInfo } from './model-file.js';
+import type { Origin } from './origin.js';
 import { bloodMl, type Finding } from './session.js';
 import type { Study } from './study.js';
 
@@ -8,31 +8,36 @@ const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 /** mL in words: small ones with more digits, so that no lesion becomes 0. */
-export const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
+export function ml(value: number): string {
+  if (value >= 0.05 || value === 0) return value.toFixed(1);
+  return value >= 0.001 ? value.toFixed(3) : value.toPrecision(1);
+}
 
 export interface Reported {
   readonly study: Study;
   readonly findings: readonly Finding[];
-  /** The network that outlined; absent where none was run. */
-  readonly model: ModelInfo | undefined;
-  /** The file that the masks came from. */
-  readonly masks: string | undefined;
-  readonly isEdited: boolean;
+  readonly origin: Origin;
   readonly warnings: readonly string[];
   /** Data URL of what the page shows. */
   readonly picture: string;
 }
 
-function originOf({ model, masks, isEdited }: Reported): string {
-  const corrected = isEdited ? ', corrected by hand' : ', not corrected by hand';
-  if (model) return `Outlined by ${escape(model.name)} (weights SHA-256 ${escape(model.sha256)})${corrected}.`;
-  if (masks !== undefined) return `Masks of the file ${escape(masks)}${corrected}.`;
-  return isEdited ? 'Outlined by hand.' : 'Nobody has looked for lesions.';
+function wordsOf(origin: Origin): string {
+  const corrected = origin.isEdited ? ', corrected by hand' : ', not corrected by hand';
+  switch (origin.kind) {
+    case 'network':
+      return `Outlined by ${escape(origin.model.name)} (weights SHA-256 ${escape(origin.model.sha256)})${corrected}.`;
+    case 'file':
+      return `Masks of the file ${escape(origin.name)}${corrected}.`;
+    case 'hand':
+      return 'Outlined by hand.';
+    case 'nobody':
+      return 'Nobody has looked for lesions.';
+  }
 }
 
 /** The one-page report, complete in itself; the picture is what the page shows. */
-export function reportPage(reported: Reported): string {
-  const { study, findings, warnings, picture } = reported;
+export function reportPage({ study, findings, origin, warnings, picture }: Reported): string {
   const { scan } = study;
   const rows = findings.map(({ id, name, ml: volume, slice, isAssessed }) => {
     const { title, color } = labelById(id);
@@ -51,8 +56,8 @@ img{max-width:100%;max-height:12cm;background:#000}small{color:#555}</style></he
 ${warnings.map((text) => `<p class="w">${escape(text)}</p>`).join('\n')}
 <h2>Findings: ${ml(bloodMl(findings))} mL of blood</h2>
 <table><tr><th>Type</th><th>mL</th><th>Most in slice</th></tr>${rows.join('\n')}</table>
-<p>${originOf(reported)}</p>
-<p>${scan.slices} slices of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>
+<p>${wordsOf(origin)}</p>
+<p>${count(scan.slices, 'slice')} of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>
 <img alt="The slice on view with its masks" src="${picture}"></body></html>
 `;
 }

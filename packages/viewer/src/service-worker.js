@@ -24,11 +24,15 @@ self.addEventListener('activate', (event) => {
 });
 
 /** The network first, so that a new version is seen at once; what was kept where there is none. */
-const answer = async (request) => {
+const answer = async (event) => {
+  const { request } = event;
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.status === 200) await cache.put(new URL(request.url).pathname, response.clone());
+    if (response.status === 200) {
+      // A browser may have no room for it, which makes the answer no worse.
+      event.waitUntil(cache.put(new URL(request.url).pathname, response.clone()).catch(() => undefined));
+    }
     return response;
   } catch (error) {
     const kept = await cache.match(request, { ignoreSearch: true });
@@ -39,5 +43,5 @@ const answer = async (request) => {
 
 self.addEventListener('fetch', (event) => {
   const { method, url } = event.request;
-  if (method === 'GET' && new URL(url).origin === self.location.origin) event.respondWith(answer(event.request));
+  if (method === 'GET' && new URL(url).origin === self.location.origin) event.respondWith(answer(event));
 });

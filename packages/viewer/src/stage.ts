@@ -1,18 +1,15 @@
-import {
-  affineColumn,
-  affineFromColumns,
-  LABELS,
-  voxelToPatient,
-  writeNifti,
-  type HuWindow,
-  type Volume,
-} from '@aaunet/imaging';
-import { NVImage, Niivue, SLICE_TYPE } from '@niivue/niivue';
+import { LABELS, writeNifti, type HuWindow, type Volume } from '@aaunet/imaging';
+import { NVImage, SLICE_TYPE, type Niivue } from '@niivue/niivue';
 
-export type Layout = 'axial' | 'planes' | 'volume';
+import type { Plane, Voxel } from './label-editor.js';
+import { isSoftwareRendered, newScene, toRas } from './scene.js';
+import type { Layout } from './session.js';
 
-/** A place in the scan: canonical column, row, slice. */
-export type Voxel = readonly [column: number, row: number, slice: number];
+/** What a pointer is at: a voxel, and the plane in which it is seen. */
+export interface Target {
+  readonly voxel: Voxel;
+  readonly plane: Plane;
+}
 
 /** Where a pointer is in the window. */
 export type Pointer = Pick<PointerEvent, 'clientX' | 'clientY'>;
@@ -22,11 +19,6 @@ type vec3 = ReturnType<Niivue['canvasPos2frac']>;
 const [MIN_ZOOM, MAX_ZOOM] = [0.5, 20];
 /** Thinner lines fall between the pixels of a screen. */
 const CROSSHAIR_MM = 1.2;
-/** Pixels of the canvas between its edges and the letters at them. */
-const LETTER_INSET = 6;
-
-const opposite = ([x, y, z]: readonly [number, number, number]) => [-x, -y, -z] as const;
-
 const SLICE_TYPES: Readonly<Record<Layout, SLICE_TYPE>> = {
   axial: SLICE_TYPE.AXIAL,
   planes: SLICE_TYPE.MULTIPLANAR,
@@ -35,60 +27,21 @@ const SLICE_TYPES: Readonly<Record<Layout, SLICE_TYPE>> = {
 /** Bone, so that the rendered head is a skull and not a block. */
 const SURFACE: HuWindow = { center: 500, width: 700 };
 
-/** The scan as NiiVue wants it: columns to the right, rows forwards, slices upwards, which is every slice reversed. */
-function toRas({ data, columns, rows, slices, affine }: Volume<Int16Array>): Volume<Int16Array> {
-  const size = rows * columns;
-  const turned = new Int16Array(data.length);
-  for (let k = 0; k < slices; k++) turned.set(data.slice(k * size, (k + 1) * size).reverse(), k * size);
-  const [i, j, k] = [affineColumn(affine, 0), affineColumn(affine, 1), affineColumn(affine, 2)];
-  const corner = voxelToPatient(affine, columns - 1, rows - 1, 0);
-  return { data: turned, columns, rows, slices, affine: affineFromColumns(opposite(i), opposite(j), k, corner) };
-}
-
 /** Pixels of the canvas where a processor draws: about as many as a slice has, and fewer while slices go by. */
 const SOFTWARE_PIXELS = { still: 300_000, moving: 60_000 };
 /** Places that follow each other within so many milliseconds go by; after as many without another the picture is sharp again. */
 const SETTLING_MS = 150;
 
-/** Whether a processor draws in place of a GPU, as in virtual machines. */
-function isSoftwareRendered(gl: WebGL2RenderingContext): boolean {
-  const names = gl.getExtension('WEBGL_debug_renderer_info');
-  const renderer = String(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-  return /swiftshader|llvmpipe|softpipe|basic render/i.test(renderer);
-}
-
-/** Texture units of the gradient that NiiVue computes of a volume, and of what it blurs for it: TEXTURE6 and TEXTURE8. */
-const GRADIENT_UNITS: readonly number[] = [33990, 33992];
-
-/** NiiVue without work that is not seen. */
-class Scene extends Niivue {
-  #next = 0;
-
-  /** NiiVue draws at every change at once and waits for the GPU; here many changes within a frame cost one drawing. */
-  override drawScene(): void {
-    cancelAnimationFrame(this.#next);
-    this.#next = requestAnimationFrame(() => {
-      this.drawSceneCore();
-    });
-  }
-
-  /** With every volume and window NiiVue computes gradients for lights, seconds without a GPU; ours has none: the smallest will do. */
-  override rgbaTex(texture: WebGLTexture | null, unit: number, size: number[], isInit?: boolean): WebGLTexture | null {
-    const [dimensions = 3, , , slices = 1] = size;
-    return super.rgbaTex(texture, unit, GRADIENT_UNITS.includes(unit) ? [dimensions, 2, 2, slices] : size, isInit);
-  }
-
-  /** Letters of a slice that fills the canvas would touch its edges, and be cut there. */
-  override drawSliceOrientationText(box: number[], slice: SLICE_TYPE, padding?: number[]): void {
-    const [left = 0, top = 0, width = 0, height = 0] = box;
-    const inset = width === this.gl.canvas.width ? LETTER_INSET : 0;
-    super.drawSliceOrientationText([left + inset, top + inset, width - 2 * inset, height - 2 * inset], slice, padding);
-  }
-}
+/** Why nothing can be drawn. */
+const NO_WEBGL =
+  'This browser offers no WebGL2, which the images need: switch on hardware acceleration or use another browser.';
+const LOST =
+  'The browser has taken the graphics memory away and the images with it: wait a moment, or reload the page.';
 
 /** What the page shows of scan and masks: a NiiVue canvas that is told, and says which slice it is at. */
 export class Stage {
-  readonly #nv: Scene;
+  #nv = newScene();
+  #fault: string | undefined = NO_WEBGL;
   #scan: Volume<Int16Array> | undefined;
   #layout: Layout = 'axial';
   #window: HuWindow = { center: 40, width: 80 };
@@ -98,46 +51,49 @@ export class Stage {
   /** When the place last changed, in milliseconds of the page. */
   #moved = -Infinity;
   onSlice: (slice: number) => void = () => undefined;
+  /** The GPU has forgotten all that it had. */
+  onLost: (words: string) => void = () => undefined;
+  /** The GPU can draw again, and has to be told all anew. */
+  onRestored: () => void = () => undefined;
 
-  constructor(readonly canvas: HTMLCanvasElement) {
-    this.#nv = new Scene({
-      isRadiologicalConvention: true,
-      backColor: [0, 0, 0, 1],
-      crosshairColor: [0.45, 0.72, 1, 0.7],
-      crosshairWidth: 0,
-      crosshairWidthUnit: 'mm',
-      dragAndDropEnabled: false,
-      isOrientCube: false,
-      fontMinPx: 18,
-      fontColor: [0.91, 0.93, 0.95, 1],
-      multiplanarPadPixels: 28,
-      showAllOrientationMarkers: true,
-      // The face to the left, as on film.
-      sagittalNoseLeft: true,
-      show3Dcrosshair: false,
-      logLevel: 'error',
-      isColorbar: false,
-      multiplanarForceRender: true,
-      sliceType: SLICE_TYPE.AXIAL,
-      viewModeHotKey: '',
-      clipPlaneHotKey: '',
-      cycleClipPlaneHotKey: '',
-    });
-    this.#nv.onLocationChange = () => {
-      this.#hurry();
-      this.onSlice(this.slice);
-    };
-  }
+  constructor(readonly canvas: HTMLCanvasElement) {}
 
+  /** @throws Error of one sentence where the browser has no WebGL2 */
   async start(): Promise<void> {
     // NiiVue takes the context that is there: one without transparency, which nothing has to be drawn behind.
-    this.canvas.getContext('webgl2', { alpha: false, antialias: false });
-    await this.#nv.attachToCanvas(this.canvas, false);
-    this.#isSoftware = isSoftwareRendered(this.#nv.gl);
+    if (this.canvas.getContext('webgl2', { alpha: false, antialias: false }) === null) throw new Error(NO_WEBGL);
+    await this.#attach();
+    this.canvas.addEventListener('webglcontextlost', (event) => {
+      // Else it is never given back.
+      event.preventDefault();
+      this.#fault = LOST;
+      this.onLost(LOST);
+    });
+    this.canvas.addEventListener('webglcontextrestored', () => {
+      this.onRestored();
+    });
     if (this.#isSoftware)
       new ResizeObserver(() => {
         this.#drawCoarsely(SOFTWARE_PIXELS.still);
       }).observe(this.canvas);
+  }
+
+  /** Draws again after the GPU has forgotten all; scan, masks and their colours have to be shown anew. */
+  async restart(): Promise<void> {
+    this.#nv.cleanup();
+    this.#nv = newScene();
+    await this.#attach();
+    this.setLayout(this.#layout);
+  }
+
+  async #attach(): Promise<void> {
+    this.#nv.onLocationChange = () => {
+      this.#hurry();
+      this.onSlice(this.slice);
+    };
+    await this.#nv.attachToCanvas(this.canvas, false);
+    this.#isSoftware = isSoftwareRendered(this.#nv.gl);
+    this.#fault = undefined;
   }
 
   /** Fewer pixels than the screen has: otherwise a processor draws ten frames a second. */
@@ -166,11 +122,12 @@ export class Stage {
     return this.#nv.frac2vox(this.#nv.scene.crosshairPos)[2];
   }
 
-  /** Shows another scan, at the slice in its middle. */
+  /** Shows another scan, whole and at the slice in its middle. @throws Error of one sentence where nothing can be drawn */
   async show(scan: Volume<Int16Array>): Promise<void> {
+    if (this.#fault !== undefined) throw new Error(this.#fault);
     for (const volume of [...this.#nv.volumes]) this.#nv.removeVolume(volume);
     this.#scan = scan;
-    const { center, width } = this.#window;
+    const { center, width } = this.#shownWindow;
     const nifti = writeNifti(toRas(scan));
     // With a range in the header NiiVue need not look for one in all voxels (NIfTI's cal_max and cal_min).
     const header = new DataView(nifti.buffer);
@@ -183,7 +140,12 @@ export class Stage {
     });
     this.#nv.addVolume(image);
     this.#nv.createEmptyDrawing();
+    this.fit();
     this.setSlice(Math.floor(scan.slices / 2));
+  }
+
+  get #shownWindow(): HuWindow {
+    return this.#layout === 'volume' ? SURFACE : this.#window;
   }
 
   setSlice(slice: number): void {
@@ -206,7 +168,7 @@ export class Stage {
     this.#window = window;
     cancelAnimationFrame(this.#windowing);
     this.#windowing = requestAnimationFrame(() => {
-      const shown = this.#layout === 'volume' ? SURFACE : this.#window;
+      const shown = this.#shownWindow;
       const volume = this.#nv.volumes[0];
       if (volume === undefined) return;
       volume.cal_min = shown.center - shown.width / 2;
@@ -215,8 +177,12 @@ export class Stage {
     });
   }
 
-  /** Enlarges the slices; what is under the pointer, else the middle of the picture, stays where it is. */
+  /** Enlarges the slices, of which what is under the pointer, else the middle of the picture, stays where it is; or the head. */
   zoom(factor: number, at: Pointer = this.#middle()): void {
+    if (this.#layout === 'volume') {
+      this.#nv.setScale(Math.max(MIN_ZOOM, Math.min(MAX_ZOOM, this.#nv.scene.volScaleMultiplier * factor)));
+      return;
+    }
     const place = this.#millimetresAt(at);
     if (place === undefined) return;
     const [x, y, z, before] = this.#nv.scene.pan2Dxyzmm as unknown as [number, number, number, number];
@@ -234,8 +200,29 @@ export class Stage {
     this.#nv.setPan2Dxyzmm([moved(x, 0), moved(y, 1), moved(z, 2), zoom]);
   }
 
+  /** Turns the head by degrees: to the right, and upwards. */
+  turn(azimuth: number, elevation: number): void {
+    const { renderAzimuth, renderElevation } = this.#nv.scene;
+    this.#nv.setRenderAzimuthElevation((renderAzimuth + azimuth) % 360, renderElevation + elevation);
+  }
+
+  /** The next slice of the plane under the pointer, as a wheel turns. */
+  wheel(event: WheelEvent): void {
+    this.#nv.wheelListener(event);
+  }
+
+  /** Goes to what is under a pointer, in all planes. */
+  place(pointer: Pointer): void {
+    const frac = this.#fractionAt(pointer);
+    if (frac === undefined) return;
+    this.#nv.scene.crosshairPos = frac;
+    this.#nv.drawScene();
+    this.#nv.createOnLocationChange();
+  }
+
   /** The whole slices again. */
   fit(): void {
+    this.#nv.setScale(1);
     this.#nv.setPan2Dxyzmm([0, 0, 0, 1]);
   }
 
@@ -279,19 +266,26 @@ export class Stage {
     gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, k, columns, rows, 1, gl.RED, gl.UNSIGNED_BYTE, slice);
   }
 
-  /** The voxel under a pointer; undefined outside of the slices. */
-  voxelAt(pointer: Pointer): Voxel | undefined {
+  /** What is under a pointer; undefined outside of the slices. */
+  targetAt(pointer: Pointer): Target | undefined {
     const frac = this.#fractionAt(pointer);
     if (this.#scan === undefined || frac === undefined) return undefined;
     const [i, j, k] = this.#nv.frac2vox(frac);
-    return [this.#scan.columns - 1 - i!, this.#scan.rows - 1 - j!, k!];
+    const tile = this.#nv.screenSlices[this.#nv.tileIndex(...this.#pixelAt(pointer))];
+    // NiiVue counts axial, coronal, sagittal.
+    const plane = (2 - tile!.axCorSag) as Plane;
+    return { voxel: [this.#scan.columns - 1 - i!, this.#scan.rows - 1 - j!, k!], plane };
   }
 
-  #fractionAt({ clientX, clientY }: Pointer): vec3 | undefined {
-    if (this.#scan === undefined || this.#layout === 'volume') return undefined;
+  #pixelAt({ clientX, clientY }: Pointer): [number, number] {
     const box = this.canvas.getBoundingClientRect();
     const ratio = this.canvas.width / box.width;
-    const frac = this.#nv.canvasPos2frac([(clientX - box.left) * ratio, (clientY - box.top) * ratio]);
+    return [(clientX - box.left) * ratio, (clientY - box.top) * ratio];
+  }
+
+  #fractionAt(pointer: Pointer): vec3 | undefined {
+    if (this.#scan === undefined || this.#layout === 'volume') return undefined;
+    const frac = this.#nv.canvasPos2frac(this.#pixelAt(pointer));
     return frac[0] < 0 ? undefined : frac;
   }
 

@@ -1,11 +1,17 @@
-import type { AxisMap, DicomSeries, Volume } from '@aaunet/imaging';
+import { affineColumn, count, selectorOf, type AxisMap, type DicomSeries, type Volume } from '@aaunet/imaging';
 
 import type { Masks } from './masks.js';
 
-/** A series that can be chosen. */
+/** A series that can be chosen, by what asks for it. */
 export interface SeriesOption {
-  readonly uid: string;
+  readonly selector: string;
   readonly name: string;
+}
+
+/** The series of the files that were opened last, and which of them is on view. */
+export interface SeriesOffer {
+  readonly options: readonly SeriesOption[];
+  readonly chosen: string | undefined;
 }
 
 /** What the reader hands to the page: the scan in canonical order, and words about it. */
@@ -16,14 +22,31 @@ export interface Study {
   /** How label maps are brought back into the order of the source. */
   readonly map: AxisMap;
   readonly warnings: readonly string[];
-  readonly series: readonly SeriesOption[];
-  readonly seriesUid: string | undefined;
+  readonly series: SeriesOffer;
 }
 
-/** What files turned out to be. */
-export type Opened = ({ readonly kind: 'study' } & Study) | ({ readonly kind: 'masks' } & Masks);
+/** What files turned out to be: a scan, masks of the one that is open, or series of which none suits by itself. */
+export type Opened =
+  | ({ readonly kind: 'study' } & Study)
+  | ({ readonly kind: 'masks' } & Masks)
+  | { readonly kind: 'series'; readonly series: SeriesOffer };
 
-/** A series in the words of a list. */
-export function seriesOption({ uid, description, slices }: DicomSeries): SeriesOption {
-  return { uid, name: `${description || 'unnamed'} (${slices.length} slices)` };
+/** The series in the words of a list, with the one chosen. */
+export function seriesOffer(all: readonly DicomSeries[], chosen?: DicomSeries): SeriesOffer {
+  const options = all.map((series) => ({
+    selector: selectorOf(series, all),
+    name: `${series.description || 'unnamed'} (${count(series.slices.length, 'slice')})`,
+  }));
+  return { options, chosen: chosen && selectorOf(chosen, all) };
+}
+
+/** Part of a slice step that may run along the slices: half a degree of tilt. */
+const LEAST_TILT = 0.01;
+
+/** Whether planes across the slices show true distances: not of a tilted gantry, nor where slices are unevenly spaced. */
+export function isTrueToScale({ affine, positions }: Volume): boolean {
+  const [i, j, k] = [affineColumn(affine, 0), affineColumn(affine, 1), affineColumn(affine, 2)];
+  const cosine = (a: typeof i, b: typeof i): number =>
+    (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) / (Math.hypot(...a) * Math.hypot(...b));
+  return positions === undefined && Math.hypot(cosine(i, k), cosine(j, k)) < LEAST_TILT;
 }

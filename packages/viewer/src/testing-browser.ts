@@ -8,7 +8,14 @@ import { readNifti, toLabelVolume, writeDicomSeries, type Volume } from '@aaunet
 
 import { generatePhantom, serve, type ViewerServer } from 'aaunet';
 import { predict } from 'aaunet/libtorch';
-import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
+import {
+  chromium,
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type CDPSession,
+  type Page,
+} from 'playwright-core';
 
 import { densityModel } from './testing-model.js';
 
@@ -62,6 +69,7 @@ export class BrowsedViewer {
   readonly foreign: string[] = [];
   /** Errors of scripts, and what the page's content security policy forbade. */
   readonly errors: string[] = [];
+  #fingers: CDPSession | undefined;
 
   private constructor(
     readonly server: ViewerServer,
@@ -137,6 +145,19 @@ export class BrowsedViewer {
   async findings(): Promise<string[]> {
     const rows = await this.page.locator('#findings tbody tr').allInnerTexts();
     return rows.map((row) => row.replaceAll(/\s+/g, ' ').trim());
+  }
+
+  /** Puts fingers on places of the picture, as parts of its width and height; moves them, or takes them off. */
+  async touch(
+    type: 'touchStart' | 'touchMove' | 'touchEnd',
+    points: readonly (readonly [number, number])[],
+  ): Promise<void> {
+    const box = (await this.page.locator('#canvas').boundingBox())!;
+    this.#fingers ??= await this.context.newCDPSession(this.page);
+    await this.#fingers.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: points.map(([x, y], id) => ({ x: box.x + x * box.width, y: box.y + y * box.height, id })),
+    });
   }
 
   /** Presses at a place of the picture, as parts of its width and height, and draws to another. */

@@ -1,20 +1,26 @@
-import { fromCanonical, LABELS, writeNiftiGz, type HuWindow, type NamedBlob } from '@aaunet/imaging';
+import { count, fromCanonical, LABELS, writeNiftiGz, type HuWindow, type NamedBlob } from '@aaunet/imaging';
 
 import { save } from './elements.js';
 import type { Loaded } from './inference.worker.js';
-import { LabelEditor } from './label-editor.js';
-import { attempt, say } from './messages.js';
+import { LabelEditor, type Plane, type Voxel } from './label-editor.js';
+import { attempt, fail, say } from './messages.js';
 import type { ModelInfo } from './model-file.js';
+import { makerOf } from './origin.js';
 import { reportPage } from './report.js';
 import type { SliceResult } from './segment-scan.js';
 import {
   findingsOf,
-  isRunning,
+  hasUnsavedCorrections,
+  mayEdit,
+  mayLoad,
+  mayOpen,
+  mayRun,
   newSession,
   noticeOf,
+  originOf,
   RESEARCH,
   warningsOf,
-  type Run,
+  type Layout,
   type Session,
 } from './session.js';
 import type { Stage } from './stage.js';
@@ -28,6 +34,14 @@ export interface View {
   showPlace(session: Session): void;
 }
 
+/** What a brush paints. */
+export interface Pen {
+  /** 0 erases. */
+  readonly label: number;
+  /** In pixels of a slice. */
+  readonly radius: number;
+}
+
 const started = (worker: Worker): WorkerCaller => new WorkerCaller(worker);
 
 /** What a user can do: each method changes the session, tells the stage, and has the view show it. */
@@ -39,7 +53,16 @@ export class Viewer {
   constructor(
     readonly stage: Stage,
     readonly view: View,
-  ) {}
+  ) {
+    stage.onSlice = (slice) => {
+      this.#session.slice = slice;
+      view.showPlace(this.#session);
+    };
+    stage.onLost = fail;
+    stage.onRestored = () => {
+      attempt(() => this.#restore());
+    };
+  }
 
   /** The session, to be read. */
   get session(): Readonly<Session> {
@@ -53,84 +76,124 @@ export class Viewer {
   /** Opens scan, saved masks or network, whichever the files are. */
   open(files: readonly NamedBlob[]): void {
     const [first] = files;
-    if (first === undefined || isRunning(this.#session)) return;
+    if (first === undefined) return;
     if (files.length === 1 && first.name.endsWith('.onnx')) {
-      attempt(() => this.loadModel(first.blob));
+      this.loadModel(first.blob);
       return;
     }
+    if (!this.#mayReplace()) return;
     performance.mark('aaunet-drop');
-    say('Reading …');
-    attempt(async () => {
+    this.#read(async () => {
       const opened = await this.#reader.call<Opened>('open', files);
-      if (opened.kind === 'masks') this.#takeMasks(first.name, opened);
-      else await this.#take(opened);
+      if (opened.kind === 'study') await this.#take(opened);
+      else if (opened.kind === 'masks') this.#takeMasks(first.name, opened);
+      else {
+        this.#session.series = opened.series;
+        throw new Error('None of the series seems to be of original axial slices: choose one of the list Series.');
+      }
     });
   }
 
-  choose(seriesUid: string): void {
+  choose(selector: string): void {
+    if (this.#mayReplace()) this.#read(async () => this.#take(await this.#reader.call<Study>('choose', selector)));
+    else this.show();
+  }
+
+  /** Whether another scan may take the place of the one that is open; asks where corrections would be lost. */
+  #mayReplace(): boolean {
+    if (!mayOpen(this.#session)) {
+      say(`${this.#session.run ? 'The network is at work' : 'A scan is being read'}: open others after it.`);
+      return false;
+    }
+    return (
+      !hasUnsavedCorrections(this.#session) || confirm('Corrections have not been saved and would be lost. Go on?')
+    );
+  }
+
+  #read(task: () => Promise<void>): void {
+    say('Reading …');
     attempt(async () => {
-      await this.#take(await this.#reader.call<Study>('choose', seriesUid));
+      this.#session.isReading = true;
+      this.show();
+      try {
+        await task();
+      } finally {
+        this.#session.isReading = false;
+        this.show();
+      }
     });
   }
 
   async #take(study: Study): Promise<void> {
     performance.mark('aaunet-read');
-    const { model, window, opacity, hidden } = this.#session;
-    const editor = new LabelEditor(study.scan);
-    Object.assign(this.#session, newSession(), { study, editor, model, window, opacity, hidden });
     await this.stage.show(study.scan);
-    this.#session.slice = Math.floor(study.scan.slices / 2);
+    const editor = new LabelEditor(study.scan);
+    const slice = Math.floor(study.scan.slices / 2);
+    Object.assign(this.#session, { study, editor, slice, series: study.series, isUnsaved: false });
     this.setMasks({});
-    this.show();
     performance.mark('aaunet-first-image');
-    say(`${study.scan.slices} slices open.`);
+    say(`${count(study.scan.slices, 'slice')} open.`);
   }
 
-  #takeMasks(file: string, { labels, warnings }: Extract<Opened, { kind: 'masks' }>): void {
+  #takeMasks(name: string, { labels, warnings }: Extract<Opened, { kind: 'masks' }>): void {
     const { editor } = this.#session;
     if (!editor) return;
-    editor.begin();
+    editor.begin({ kind: 'file', name, warnings, isEdited: false });
     editor.setAll(labels);
     editor.end();
-    Object.assign(this.#session, { masks: { file, warnings }, run: undefined, isEdited: false, isUnsaved: false });
     this.stage.setLabels(editor.data);
-    this.show();
-    say(`Masks of ${file} open.`);
+    this.#session.isUnsaved = false;
+    say(`Masks of ${name} open.`);
   }
 
-  async loadModel(blob: Blob): Promise<void> {
+  loadModel(blob: Blob): void {
+    if (!mayLoad(this.#session)) {
+      say(`${this.#session.run ? 'The network is at work' : 'A network is being loaded'}: choose another after it.`);
+      return;
+    }
     say('Loading the network …');
-    const bytes = new Uint8Array(await blob.arrayBuffer());
-    const gpu = new URLSearchParams(location.search).get('backend') !== 'wasm';
-    this.#session.model = await this.#inference.call<Loaded>('load', { bytes, gpu }, undefined, [bytes.buffer]);
-    this.show();
-    say(`Network ${this.#session.model.info.name} ready.`);
+    attempt(async () => {
+      this.#session.isLoading = true;
+      this.show();
+      try {
+        const bytes = new Uint8Array(await blob.arrayBuffer());
+        const gpu = new URLSearchParams(location.search).get('backend') !== 'wasm';
+        this.#session.model = await this.#inference.call<Loaded>('load', { bytes, gpu }, undefined, [bytes.buffer]);
+        say(`Network ${this.#session.model.info.name} ready.`);
+      } finally {
+        this.#session.isLoading = false;
+        this.show();
+      }
+    });
   }
 
   run(): void {
     const { study, editor, model } = this.#session;
-    if (study && editor && model) attempt(() => this.#run(study, editor, model.info));
+    if (study && editor && model && mayRun(this.#session)) attempt(() => this.#run(study, editor, model.info));
   }
 
   async #run({ scan }: Study, editor: LabelEditor, model: ModelInfo): Promise<void> {
-    const run: Run = { model, started: performance.now(), done: new Set(), isGoing: true };
-    Object.assign(this.#session, { run, isUnsaved: true });
-    say(`Looking at ${scan.slices} slices.`);
-    editor.begin();
+    const done = new Set<number>();
+    editor.begin({ kind: 'network', model, slices: done, isEdited: false });
+    this.#session.run = { started: performance.now(), done };
+    this.stage.setLabels(editor.data);
+    say(`Looking at ${count(scan.slices, 'slice')}.`);
     this.show();
     try {
       const start = this.#session.slice;
       const isWhole = await this.#inference.call<boolean>('segment', { scan, start }, (result: SliceResult) => {
         editor.setSlice(result.slice, result.labels);
         this.stage.setLabels(editor.data, [result.slice]);
-        run.done.add(result.slice);
+        done.add(result.slice);
         this.show();
       });
-      if (isWhole) Object.assign(this.#session, { isEdited: false, masks: undefined });
-      say(isWhole ? `Done: ${scan.slices} slices.` : `Cancelled after ${run.done.size} of ${scan.slices} slices.`);
+      const total = count(scan.slices, 'slice');
+      say(isWhole ? `Done: ${total}.` : `Cancelled after ${done.size} of ${total}.`);
     } finally {
-      editor.end();
-      run.isGoing = false;
+      if (done.size === 0) editor.drop();
+      else this.#session.isUnsaved = editor.end();
+      this.#session.run = undefined;
+      this.stage.setLabels(editor.data);
       this.show();
     }
   }
@@ -151,9 +214,9 @@ export class Viewer {
     this.goTo(this.#session.slice + slices);
   }
 
-  /** The stage went to another slice by itself. */
-  wentTo(slice: number): void {
-    this.#session.slice = slice;
+  setLayout(layout: Layout): void {
+    this.#session.layout = layout;
+    this.stage.setLayout(layout);
     this.view.showPlace(this.#session);
   }
 
@@ -179,23 +242,40 @@ export class Viewer {
     this.setMasks({ hidden: new Set(this.#session.hidden.size > 0 ? [] : LABELS.map(({ id }) => id)) });
   }
 
-  /** The masks that can be corrected now. */
-  get editable(): LabelEditor | undefined {
-    return isRunning(this.#session) ? undefined : this.#session.editor;
+  get #editable(): LabelEditor | undefined {
+    return mayEdit(this.#session) ? this.#session.editor : undefined;
   }
 
-  /** Masks were painted in a slice. */
-  painted(slice: number): void {
-    if (!this.#session.editor) return;
-    this.#session.isEdited = this.#session.isUnsaved = true;
-    this.stage.setLabels(this.#session.editor.data, [slice]);
+  /** Begins a stroke of the brush; false while masks cannot be corrected. */
+  beginStroke(): boolean {
+    this.#editable?.begin();
+    return this.#editable !== undefined;
+  }
+
+  /** Paints from one voxel of a plane to another; label 0 erases. */
+  paint(plane: Plane, from: Voxel, to: Voxel, { label, radius }: Pen): void {
+    const editor = this.#editable;
+    if (editor) this.stage.setLabels(editor.data, editor.paint(plane, from, to, radius, label));
+  }
+
+  endStroke(): void {
+    const { editor, run } = this.#session;
+    if (run !== undefined || !editor?.end()) return;
+    this.#session.isUnsaved = true;
+    this.show();
+  }
+
+  /** Takes back the stroke that has begun. */
+  dropStroke(): void {
+    const editor = this.#editable;
+    editor?.drop();
+    if (editor) this.stage.setLabels(editor.data);
   }
 
   step(direction: 'undo' | 'redo'): void {
-    const editor = this.editable;
-    if (!editor) return;
-    editor[direction]();
-    this.#session.isEdited = this.#session.isUnsaved = true;
+    const editor = this.#editable;
+    if (!editor?.[direction]()) return;
+    this.#session.isUnsaved = true;
     this.stage.setLabels(editor.data);
     this.show();
   }
@@ -210,14 +290,9 @@ export class Viewer {
   }
 
   saveSegmentation(): void {
-    const { study, editor, run } = this.#session;
+    const { study, editor } = this.#session;
     if (!study || !editor) return;
-    const maker = {
-      algorithm: run?.model.name ?? 'by hand',
-      software: 'aaunet viewer',
-      weights: run?.model.sha256 ?? 'none',
-      notice: noticeOf(this.#session),
-    };
+    const maker = { ...makerOf(editor.origin), software: 'aaunet viewer', notice: noticeOf(this.#session) };
     attempt(async () => {
       const labels = fromCanonical(editor.data, study.map);
       const bytes = await this.#reader.call<Uint8Array>('segmentation', { labels, maker });
@@ -227,17 +302,27 @@ export class Viewer {
   }
 
   saveReport(): void {
-    const { study, run, isEdited, masks } = this.#session;
+    const { study } = this.#session;
     if (!study) return;
     const page = reportPage({
       study,
       findings: findingsOf(this.#session),
-      model: run?.model,
-      masks: masks?.file,
-      isEdited,
-      warnings: [RESEARCH, ...warningsOf(this.#session)],
+      origin: originOf(this.#session),
+      // A network that has looked at nothing is no part of it.
+      warnings: [RESEARCH, ...warningsOf({ ...this.#session, model: undefined })],
       picture: this.stage.picture(),
     });
     save('report.html', page, 'text/html');
+  }
+
+  /** Shows all again that the GPU has forgotten. */
+  async #restore(): Promise<void> {
+    const { study, editor, slice } = this.#session;
+    await this.stage.restart();
+    if (!study || !editor) return;
+    await this.stage.show(study.scan);
+    this.stage.setLabels(editor.data);
+    this.setMasks({});
+    this.goTo(slice);
   }
 }

@@ -57,6 +57,12 @@ function slicesOf(cache: SliceCache, cases: readonly string[]): SliceRef[] {
   return cases.flatMap((name) => Array.from({ length: cache.sliceCount(name) }, (_, slice) => ({ case: name, slice })));
 }
 
+/** So many of a list, from all over it; the whole list where it has no more. */
+export function spread<T>(all: readonly T[], most: number): T[] {
+  const number = Math.min(most, all.length);
+  return Array.from({ length: number }, (_, index) => all[Math.floor((index * all.length) / number)]!);
+}
+
 /** Training slices as network input, from all over the training part. */
 export async function* calibrationImages(
   { cache, splits }: TrainingData,
@@ -64,8 +70,7 @@ export async function* calibrationImages(
   { onProgress, signal }: Watched,
 ): AsyncGenerator<Tensor> {
   const all = slicesOf(cache, splits.train);
-  const step = Math.max(1, Math.floor(all.length / CALIBRATION_SLICES));
-  const chosen = all.filter((_, index) => index % step === 0).slice(0, CALIBRATION_SLICES);
+  const chosen = spread(all, CALIBRATION_SLICES);
   let done = 0;
   for await (using batch of loadBatches(cache, inBatches(chosen, 1))) {
     signal?.throwIfAborted();

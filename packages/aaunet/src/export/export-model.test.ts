@@ -11,7 +11,7 @@ import { manualSeed, memoryStats, noGrad, randn, tidy, zeros } from '@aaunet/tor
 import { foldBatchNorms, stepsOf, trace } from '@aaunet/torch/compile';
 import type { Layer } from '@aaunet/torch/nn';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { loadEngine } from '../inference/engine.js';
 import { loadOnnxNetwork } from '../inference/onnx-network.js';
@@ -246,7 +246,14 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     const bytes = new Uint8Array(await (await fetch(new URL('model.onnx', server.url))).arrayBuffer());
     await server.close();
     expect(readExportedModel(bytes, 'served')).toMatchObject({ model: 'resnest14-all-attention', size: 64 });
+    const temporary = join(folder, 'temporary');
+    await mkdir(temporary);
+    vi.stubEnv('TMPDIR', temporary);
     await expect(serve({ model: folder, page, port: 0 })).rejects.toThrow(/holds no checkpoint/);
+    const stopped = new Error('stopped');
+    await expect(serve({ model: run, page, port: 0, signal: AbortSignal.abort(stopped) })).rejects.toBe(stopped);
+    vi.unstubAllEnvs();
+    expect(await readdir(temporary)).toEqual([]);
   });
 
   it('refuses files that are damaged or not ours in a sentence', async () => {

@@ -45,13 +45,24 @@ const RESIZE: Record<ResizeMode, Record<string, Attribute>> = {
   aligned: { mode: { text: 'linear' }, coordinate_transformation_mode: { text: 'align_corners' } },
 };
 
-const pair = (value: TracedArgument, fallback: number): number[] => {
+/** One number for both axes, one for each, or none. */
+type Size = TracedArgument | undefined;
+type Flag = TracedArgument;
+
+const pair = (value: Size, fallback: number): number[] => {
   const given = value ?? fallback;
   const list = Array.isArray(given) ? (given as number[]) : [given as number];
   return list.length === 0 ? [fallback, fallback] : [list[0]!, list[1] ?? list[0]!];
 };
 /** ONNX names padding before and after of each axis. */
 const around = (padding: readonly number[]): number[] => [...padding, ...padding];
+
+const pooling = (kernel: Size, stride: Size, padding: Size, ceil: Flag | undefined): Record<string, Attribute> => ({
+  kernel_shape: ints(pair(kernel, 1)),
+  strides: ints(pair(stride, 1)),
+  pads: ints(around(pair(padding, 0))),
+  ceil_mode: { int: ceil === true ? 1 : 0 },
+});
 
 /**
  * Whole numbers that a weight takes to either side of 0, in 7 bits: with 8, the pairs of products that x86 processors without
@@ -199,85 +210,81 @@ export class GraphBuilder {
   }
 
   private plain(step: Plain): string {
-    const [first] = step.arguments;
-    const result = step.results[0]!;
-    const input = (): string => this.nameOf(first as TracedTensor);
-    const [, second, third, fourth, fifth, sixth] = step.arguments;
-    switch (step.operator) {
-      case 'aten::to.device':
-        // Conversions were to the one precision of the trace.
-        return input();
-      case 'aten::relu':
-        return this.node('Relu', [input()]);
-      case 'aten::sigmoid':
-        return this.node('Sigmoid', [input()]);
-      case 'aten::add.Tensor':
-        if (Object.keys(step.keywords).length > 0) break;
-        return this.node('Add', [input(), this.nameOf(second as TracedTensor)]);
-      case 'aten::mul.Tensor':
-        return this.node('Mul', [input(), this.nameOf(second as TracedTensor)]);
-      case 'aaunet::concatenate_resized':
-        return this.concatenateResized(first as readonly TracedTensor[], result, third as ResizeMode);
-      case 'aten::mean.dim':
-        if ((second as readonly number[]).join() !== '2,3' || third !== true) break;
-        return this.imageMean(input());
-      case 'aaunet::image_mean':
-        return this.imageMean(input());
-      case 'aaunet::weigh_splits':
-        return this.weighSplits(input(), this.nameOf(second as TracedTensor), first as TracedTensor, third as number);
-      case 'aaunet::weigh_pixels':
-        return this.node('Mul', [input(), this.nameOf(second as TracedTensor)]);
-      case 'aten::softmax.int':
-        return this.fromFloat32(this.node('Softmax', [this.toFloat32(input())], { axis: { int: second as number } }));
-      case 'aten::reshape': {
-        const shape = second as readonly number[];
-        return this.node('Reshape', [input(), this.shape(shape[0] === 1 ? [0, ...shape.slice(1)] : shape)]);
-      }
-      case 'aten::select.int':
-        return this.node('Gather', [input(), this.integers([third as number], [])], {
-          axis: { int: second as number },
-        });
-      case 'aten::max_pool2d':
-        return this.node('MaxPool', [input()], {
-          kernel_shape: ints(pair(second, 1)),
-          strides: ints(pair(third, 1)),
-          pads: ints(around(pair(fourth, 0))),
-          dilations: ints(pair(fifth, 1)),
-          ceil_mode: { int: sixth === true ? 1 : 0 },
-        });
-      case 'aten::avg_pool2d':
-        return this.node('AveragePool', [input()], {
-          kernel_shape: ints(pair(second, 1)),
-          strides: ints(pair(third, 1)),
-          pads: ints(around(pair(fourth, 0))),
-          ceil_mode: { int: fifth === true ? 1 : 0 },
-          count_include_pad: { int: sixth === false ? 0 : 1 },
-        });
-      case 'aten::instance_norm': {
-        const [, weight, bias, , , , , eps] = step.arguments;
-        const given = [weight, bias].map((one) =>
-          this.float32((one as TracedTensor).constant!.toArray(), (one as TracedTensor).shape),
-        );
-        return this.fromFloat32(
-          this.node('InstanceNormalization', [this.toFloat32(input()), ...given], {
-            epsilon: { float: eps as number },
-          }),
-        );
-      }
-    }
+    const name = this.operators[step.operator]?.(step, ...(step.arguments as never[]));
+    if (name !== undefined) return name;
     throw new Error(
       `Expected a network of operators that ONNX has, found ${step.operator}: this network cannot be exported.`,
     );
   }
 
-  private imageMean(input: string): string {
-    return this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(input)]));
+  /** What ONNX has for each operator, by the step and its arguments; undefined where it has nothing for these. */
+  private readonly operators: Readonly<Record<string, (step: Plain, ...given: never[]) => string | undefined>> = {
+    // Conversions were to the one precision of the trace.
+    'aten::to.device': (_, input: TracedTensor) => this.nameOf(input),
+    'aten::relu': (_, input: TracedTensor) => this.node('Relu', [this.nameOf(input)]),
+    'aten::sigmoid': (_, input: TracedTensor) => this.node('Sigmoid', [this.nameOf(input)]),
+    'aten::add.Tensor': ({ keywords }, a: TracedTensor, b: TracedTensor) =>
+      Object.keys(keywords).length > 0 ? undefined : this.node('Add', [this.nameOf(a), this.nameOf(b)]),
+    'aten::mul.Tensor': (_, a: TracedTensor, b: TracedTensor) => this.node('Mul', [this.nameOf(a), this.nameOf(b)]),
+    'aten::mean.dim': (_, input: TracedTensor, axes: readonly number[], keepsAxes: TracedArgument) =>
+      axes.join() === '2,3' && keepsAxes === true ? this.imageMean(input) : undefined,
+    'aten::softmax.int': (_, input: TracedTensor, axis: number) =>
+      this.fromFloat32(this.node('Softmax', [this.toFloat32(this.nameOf(input))], { axis: { int: axis } })),
+    'aten::reshape': (_, input: TracedTensor, [first, ...others]: readonly number[]) =>
+      // The first axis is the batch, of which the trace had one.
+      this.node('Reshape', [this.nameOf(input), this.shape([first === 1 ? 0 : first!, ...others])]),
+    'aten::select.int': (_, input: TracedTensor, axis: number, index: number) =>
+      this.node('Gather', [this.nameOf(input), this.integers([index], [])], { axis: { int: axis } }),
+    'aten::max_pool2d': (
+      _,
+      input: TracedTensor,
+      kernel: Size,
+      stride: Size,
+      padding: Size,
+      dilation: Size,
+      ceil?: Flag,
+    ) =>
+      this.node('MaxPool', [this.nameOf(input)], {
+        ...pooling(kernel, stride, padding, ceil),
+        dilations: ints(pair(dilation, 1)),
+      }),
+    'aten::avg_pool2d': (_, input: TracedTensor, kernel: Size, stride: Size, padding: Size, ceil?: Flag, pads?: Flag) =>
+      this.node('AveragePool', [this.nameOf(input)], {
+        ...pooling(kernel, stride, padding, ceil),
+        count_include_pad: { int: pads === false ? 0 : 1 },
+      }),
+    'aten::instance_norm': (
+      _,
+      input: TracedTensor,
+      weight: TracedTensor,
+      bias: TracedTensor,
+      _mean: unknown,
+      _variance: unknown,
+      _ofInput: unknown,
+      _momentum: unknown,
+      eps: number,
+    ) => {
+      const given = [weight, bias].map(({ constant, shape }) => this.float32(constant!.toArray(), shape));
+      const wide = this.toFloat32(this.nameOf(input));
+      return this.fromFloat32(this.node('InstanceNormalization', [wide, ...given], { epsilon: { float: eps } }));
+    },
+    'aaunet::concatenate_resized': ({ results }, inputs: readonly TracedTensor[], _size: unknown, mode: ResizeMode) =>
+      this.concatenateResized(inputs, results[0]!, mode),
+    'aaunet::image_mean': (_, input: TracedTensor) => this.imageMean(input),
+    'aaunet::weigh_splits': (_, input: TracedTensor, weights: TracedTensor, radix: number) =>
+      this.weighSplits(input, this.nameOf(weights), radix),
+    'aaunet::weigh_pixels': (_, input: TracedTensor, weights: TracedTensor) =>
+      this.node('Mul', [this.nameOf(input), this.nameOf(weights)]),
+  };
+
+  private imageMean(input: TracedTensor): string {
+    return this.fromFloat32(this.node('GlobalAveragePool', [this.toFloat32(this.nameOf(input))]));
   }
 
-  private weighSplits(input: string, weights: string, { shape }: TracedTensor, radix: number): string {
-    const [, channels = 0] = shape;
+  private weighSplits(input: TracedTensor, weights: string, radix: number): string {
+    const [, channels = 0] = input.shape;
     const column = this.node('Reshape', [weights, this.shape([0, channels, 1, 1])]);
-    const weighed = this.node('Mul', [input, column]);
+    const weighed = this.node('Mul', [this.nameOf(input), column]);
     if (radix === 1) return weighed;
     const outputs = Array.from({ length: radix }, () => this.fresh());
     const sizes = this.integers(outputs.map(() => channels / radix));

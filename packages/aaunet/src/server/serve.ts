@@ -19,6 +19,8 @@ export interface ServeOptions {
   readonly host?: string | undefined;
   /** Folder of the built page. */
   readonly page?: string | undefined;
+  /** Gives up an export that the model needs. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A server that runs. */
@@ -98,7 +100,10 @@ async function fileOf(request: IncomingMessage, page: string, model: string | un
 }
 
 /** The ONNX file to offer, and what takes it away again. */
-async function offered(model: string | undefined): Promise<{ file: string | undefined; remove: () => Promise<void> }> {
+async function offered({
+  model,
+  signal,
+}: ServeOptions): Promise<{ file: string | undefined; remove: () => Promise<void> }> {
   if (model === undefined || model.endsWith('.onnx')) {
     if (model !== undefined && !(await stat(model).catch(() => undefined))?.isFile()) {
       throw new Error(
@@ -111,7 +116,7 @@ async function offered(model: string | undefined): Promise<{ file: string | unde
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const { exportModel } = await import('../export/export-model.js');
-    const { out } = await exportModel(model, { out: join(folder, 'model.onnx') });
+    const { out } = await exportModel(model, { out: join(folder, 'model.onnx'), signal });
     return { file: out, remove };
   } catch (error) {
     await remove();
@@ -129,12 +134,13 @@ export async function serve({
   port = 8080,
   host = '127.0.0.1',
   page,
+  signal,
 }: ServeOptions = {}): Promise<ViewerServer> {
   const folder = await realpath(page ?? builtPage()).catch(() => '');
   if (!existsSync(join(folder, 'index.html'))) {
     throw new Error('Expected the built page of @aaunet/viewer, found none: run "npm run build" first.');
   }
-  const { file: offer, remove } = await offered(model);
+  const { file: offer, remove } = await offered({ model, signal });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (!isForUs(request, host)) {
       refuse(response, 421, `Expected a request for this machine's name or address; start "aaunet serve --host NAME".`);

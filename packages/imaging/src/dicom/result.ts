@@ -10,6 +10,8 @@ import { uidFromSeed } from './uid.js';
 export interface ResultMaker {
   /** Network, such as "rsu-sc". */
   readonly algorithm: string;
+  /** How the segments came about (Segment Algorithm Type); AUTOMATIC where absent. */
+  readonly method?: 'AUTOMATIC' | 'SEMIAUTOMATIC' | 'MANUAL';
   /** Program and version, such as "aaunet 0.1.0". */
   readonly software: string;
   /** Identifies the weights: their SHA-256, or any other name of them. */

@@ -125,6 +125,22 @@ describe('writeDicomSegmentation', () => {
     expect(new Set(uids).size).toBe(16);
   });
 
+  it.each([
+    [undefined, 'AUTOMATIC', 'rsu-sc'],
+    ['SEMIAUTOMATIC', 'SEMIAUTOMATIC', 'rsu-sc'],
+    // The standard has a name of the algorithm where there is one alone.
+    ['MANUAL', 'MANUAL', undefined],
+  ] as const)('says how its segments came about: %s', async (method, type, name) => {
+    const { source, volume } = await sourceOf(EVEN);
+    const maker = method ? { ...MAKER, method } : MAKER;
+    const { dataset } = parseDicom(writeDicomSegmentation(labelsOf(volume), source, maker).bytes);
+    const segments = dataset.items(TAG.segmentSequence);
+    expect(segments).toHaveLength(7);
+    for (const segment of segments) {
+      expect([segment.text(TAG.segmentAlgorithmType), segment.text(TAG.segmentAlgorithmName)]).toEqual([type, name]);
+    }
+  });
+
   it('has one empty frame where nothing was found, and refuses what does not fit', async () => {
     const { source, volume } = await sourceOf(EVEN);
     const none = { ...labelsOf(volume), data: new Uint8Array(SLICES * ROWS * COLUMNS) };

@@ -196,6 +196,7 @@ function dimensions(organizationUid: string): NestedAttribute[] {
 }
 
 function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
+  const method = maker.method ?? 'AUTOMATIC';
   return {
     tag: TAG.segmentSequence,
     vr: 'SQ',
@@ -207,8 +208,16 @@ function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
         { tag: TAG.segmentNumber, vr: 'US', value: id },
         { tag: TAG.segmentLabel, vr: 'LO', value: name },
         { tag: TAG.segmentDescription, vr: 'ST', value: `${title}. ${maker.notice}` },
-        { tag: TAG.segmentAlgorithmType, vr: 'CS', value: 'AUTOMATIC' },
-        { tag: TAG.segmentAlgorithmName, vr: 'LO', value: maker.algorithm.slice(0, 64) },
+        { tag: TAG.segmentAlgorithmType, vr: 'CS', value: method },
+        ...(method === 'MANUAL'
+          ? []
+          : [
+              {
+                tag: TAG.segmentAlgorithmName,
+                vr: 'LO',
+                value: maker.algorithm.slice(0, 64),
+              } satisfies NestedAttribute,
+            ]),
         { tag: TAG.recommendedDisplayColor, vr: 'US', value: cieLab(color) },
         {
           tag: TAG.segmentedPropertyType,

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+
 import type { Command } from 'commander';
 import { serve } from '../../server/serve.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
@@ -20,18 +22,12 @@ export function addServe(program: Command, context: CliContext): void {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addHelpText('after', '\nExample:\n  aaunet serve --model model.onnx')
     .action(async ({ model, port, host }: ServeFlags) => {
-      const server = await serve({ model, port, host });
-      print(context, server.url);
-      context.stderr.write('Open the address in a browser; Ctrl-C stops.\n');
-      await interruptible(
-        context,
-        (signal) =>
-          new Promise<void>((resolve) => {
-            signal.addEventListener('abort', () => {
-              resolve();
-            });
-          }),
-      );
-      await server.close();
+      await interruptible(context, async (signal) => {
+        const server = await serve({ model, port, host, signal });
+        print(context, server.url);
+        context.stderr.write('Open the address in a browser; Ctrl-C stops.\n');
+        if (!signal.aborted) await once(signal, 'abort');
+        await server.close();
+      });
     });
 }
