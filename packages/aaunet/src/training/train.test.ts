@@ -1,13 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { writeNiftiFile } from '@aaunet/imaging/node';
 import { loadTensors, memoryStats, saveTensors } from '@aaunet/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { labelPath } from '../datasets/dataset.js';
 import { buildModel } from '../models/registry.js';
-import { writeTinyDataset } from '../testing/tiny-dataset.js';
+import { tinyScan, writeTinyDataset } from '../testing/tiny-dataset.js';
 import { checkpointPath, readProgress } from './checkpoint.js';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from './config.js';
 import type { TrainEvent } from './events.js';
@@ -164,6 +166,29 @@ describe('train', { timeout: TIMEOUT }, () => {
       /was begun with another batch, seed; resume it without these options/,
     );
     expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+  });
+
+  it('resumes with the data in another place, with the split it was begun with, but not with other data', async () => {
+    const run = runOf('killed');
+    const moved = join(folder, 'moved');
+    await cp(data, moved, { recursive: true });
+    const splits = readFileSync(join(moved, 'splits.json'), 'utf8');
+    const { train: trained, val, test } = JSON.parse(splits) as Record<string, string[]>;
+    writeFileSync(join(moved, 'splits.json'), JSON.stringify({ train: test, val, test: trained }));
+    await train(configOf({ data: moved }), { run, resume: true });
+    expect(JSON.parse(readFileSync(join(run, 'splits.json'), 'utf8'))).toMatchObject(JSON.parse(splits) as object);
+
+    const { labels } = tinyScan(trained![0]!, 64);
+    await writeNiftiFile(labelPath(moved, trained![0]!), {
+      ...labels,
+      data: labels.data.map((id) => (id === 1 ? 2 : id)),
+    });
+    const before = readFileSync(join(run, 'config.json'), 'utf8');
+    await expect(train(configOf({ data: moved, threads: 1 }), { run, resume: true })).rejects.toThrow(
+      /killed was begun with other slices or labels than .*moved holds; resume it with the data that it was begun with/,
+    );
+    expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+    await rm(join(moved, '.aaunet-cache'), { recursive: true });
   });
 
   it('has nothing to do where everything is done', async () => {

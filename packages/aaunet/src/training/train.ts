@@ -2,10 +2,9 @@ import { manualSeed } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
 
-import { readDataset, type Dataset } from '../datasets/dataset.js';
+import { readDataset } from '../datasets/dataset.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
-import type { Splits } from '../datasets/splits.js';
 import { precisionOn } from '../inference/segment.js';
 import { focalCriterion } from '../losses/partial-focal.js';
 import { buildModel } from '../models/registry.js';
@@ -20,6 +19,7 @@ import { TrainingLoop } from './loop.js';
 import { MetricsLog } from './metrics-log.js';
 import { writeModelFile } from './model-file.js';
 import { planTraining } from './plan.js';
+import { fingerprintOf, keepSplits, splitsOfRun, type RunData } from './run-data.js';
 import { readRunConfig, startRun } from './run-folder.js';
 import { gradientPass } from './step.js';
 import { Team } from './team.js';
@@ -27,6 +27,8 @@ import { Team } from './team.js';
 export interface TrainOptions {
   /** Run folder, made if needed. */
   readonly run: string;
+  /** Where to put the preprocessed slices if the data folder cannot be written to; by default the run folder. */
+  readonly fallback?: string | undefined;
   /** Continues from the last checkpoint of the run folder. */
   readonly resume?: boolean | undefined;
   readonly onEvent?: ((event: TrainEvent) => void) | undefined;
@@ -69,7 +71,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 }
 
 async function trainTogether(team: Team, wished: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { run, signal } = options;
+  const { run, fallback = run, signal } = options;
   const config = { ...wished, device: team.device(wished.device) };
   const emit = (team.isFirst ? options.onEvent : undefined) ?? (() => undefined);
   const resumed = options.resume === true && hasCheckpoint(run);
@@ -81,15 +83,20 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'prepare', done, total });
   };
-  const prepare = () =>
-    openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: run, onProgress, signal });
+  const prepare = () => openSliceCache(dataset, { size: config.size, fit: config.fit, fallback, onProgress, signal });
   const cache = await team.firstAlone('slices', prepare, signal);
   try {
-    const splits = await team.firstAlone('splits', () => ensureSplits(dataset, cache, config.seed), signal);
+    const chooseSplits = () =>
+      resumed
+        ? splitsOfRun(run, { dataset, cache }, config.seed, (text) => {
+            emit({ type: 'message', text: `warning: ${text}` });
+          })
+        : ensureSplits(dataset, cache, config.seed);
+    const splits = await team.firstAlone('splits', chooseSplits, signal);
     const plan = planTraining(config, dataset, cache, splits);
     const complete = { ...wished, classWeights: { ...wished.classWeights, values: plan.weights } };
-    if (resumed) await checkSameRun(run, complete);
-    if (team.isFirst) await describeRun(run, complete, dataset, splits);
+    if (resumed) await checkSameRun(run, complete, { dataset, cache, splits });
+    if (team.isFirst) await describeRun(run, complete, { dataset, cache, splits });
     if (dataset.approximateHu) emit({ type: 'message', text: APPROXIMATE_HU });
     const precision = precisionOn(config.device, config.precision);
     if (precision !== config.precision)
@@ -122,17 +129,34 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
 }
 
 /** A resumed training must be the one that was begun: only where it runs and where its files lie may change. */
-async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
-  const changed = changedKeys(await readRunConfig(run), config, ['data', 'device', 'threads', 'init']);
+async function checkSameRun(
+  run: string,
+  config: TrainConfig,
+  { dataset, cache, splits }: RunData & { readonly splits: { readonly fingerprint?: string } },
+): Promise<void> {
+  // Runs of earlier versions have no fingerprint.
+  const { fingerprint } = splits;
+  const isOtherData = fingerprint !== undefined && fingerprint !== fingerprintOf(dataset, cache.cases, splits);
+  const changed = changedKeys(await readRunConfig(run), config, [
+    ...(['data', 'device', 'threads', 'init'] as const),
+    // They follow from the data.
+    ...(isOtherData ? (['classWeights'] as const) : []),
+  ]);
   if (changed.length > 0)
     throw new Error(
       `${run} was begun with another ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
     );
+  if (isOtherData)
+    throw new Error(
+      `${run} was begun with other slices or labels than ${config.data} holds; resume it with the data that it was begun with, or start anew with another --out.`,
+    );
 }
 
 /** Writes what a run folder says of its training: what repeats it, and what using its network takes. */
-async function describeRun(run: string, config: TrainConfig, dataset: Dataset, splits: Splits): Promise<void> {
+async function describeRun(run: string, config: TrainConfig, data: RunData): Promise<void> {
+  const { dataset, splits } = data;
   await startRun(run, config);
+  await keepSplits(run, data);
   const { model, window, size, fit, precision } = config;
   await writeModelFile(run, {
     software: SOFTWARE,

@@ -34,9 +34,12 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  aaunet evaluate runs/first --split test')
     .action(async (run: string, { split, empty, missed, json }: EvaluateFlags) => {
       const { evaluateRun } = await import('../../evaluation/evaluate.js');
+      const onWarning = (text: string): void => {
+        context.stderr.write(`warning: ${text}\n`);
+      };
       const evaluation = await interruptible(context, (signal) =>
         withProgress(context, 'evaluate', 'slices', (onProgress) =>
-          evaluateRun(run, { split, empty, missed, onProgress, signal }),
+          evaluateRun(run, { split, empty, missed, onProgress, onWarning, signal }),
         ),
       );
       print(context, json ? JSON.stringify(evaluation, null, 2) : formatEvaluation(evaluation));
