@@ -11,8 +11,9 @@ import type { SliceRef } from '../datasets/sampler.js';
 import type { CachedCase } from '../datasets/slice-cache.js';
 import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
-import { TABLE_I, isModelName, MODEL_NAMES } from '../models/registry.js';
+import { checkModelName, TABLE_I } from '../models/registry.js';
 import { changedKeys, type TrainConfig } from '../training/config.js';
+import { checkDevice } from '../training/device.js';
 import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
 import type { TrainEvent } from '../training/events.js';
@@ -74,9 +75,8 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
   const { out, models = TABLE_I, paper, signal } = options;
   const emit = options.onEvent ?? (() => undefined);
   const stopped = (): boolean => signal?.aborted === true;
-  const unknown = models.find((model) => !isModelName(model));
-  if (unknown !== undefined)
-    throw new Error(`There is no network '${unknown}'; choose from ${MODEL_NAMES.join(', ')}.`);
+  for (const model of models) checkModelName(model);
+  checkDevice(config.device);
   await readDataset(config.data);
   await keepConfig(out, config);
   const failed: { model: string; message: string }[] = [];

@@ -12,6 +12,7 @@ import type { MissedConvention } from '../metrics/surface.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
 import type { TrainConfig } from '../training/config.js';
+import { checkDevice } from '../training/device.js';
 import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
@@ -20,6 +21,8 @@ import { renderEvaluationPage } from './evaluation-page.js';
 
 export interface EvaluateOptions {
   readonly split?: Part | undefined;
+  /** "cpu", "cuda" or "cuda:N"; by default where it was trained. */
+  readonly device?: string | undefined;
   readonly empty?: EmptyConvention | undefined;
   /** HD95 where only one of truth and prediction is empty. */
   readonly missed?: MissedConvention | undefined;
@@ -57,7 +60,9 @@ export function loadRunNetwork(run: string, config: TrainConfig): Layer {
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
   const { fallback, onWarning } = options;
-  const config = await readRunConfig(run);
+  const own = await readRunConfig(run);
+  const config = { ...own, device: options.device ?? own.device };
+  checkDevice(config.device);
   const checkpoint = chosenCheckpoint(run);
   if (config.threads !== null) setNumThreads(config.threads);
   return withRunData(run, config, { fallback, signal, onWarning }, async ({ dataset, cache, splits }) => {

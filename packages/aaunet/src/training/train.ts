@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+
 import { manualSeed } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
@@ -7,13 +9,14 @@ import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import { precisionOn } from '../inference/segment.js';
 import { focalCriterion } from '../losses/partial-focal.js';
-import { buildModel } from '../models/registry.js';
+import { buildModel, checkModelName } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
 import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, NOT_BEGUN } from './checkpoint.js';
 import { changedKeys, type TrainConfig } from './config.js';
 import { describeTrainingData } from './describe-training-data.js';
+import { checkDevice } from './device.js';
 import type { TrainEvent } from './events.js';
 import { TrainingLoop } from './loop.js';
 import { MetricsLog } from './metrics-log.js';
@@ -78,8 +81,17 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
   if (!options.resume && hasCheckpoint(run))
     throw new Error(`${run} already holds a training; continue it with --resume or name another folder with --out.`);
   if (config.threads !== null) team.setThreads(config.threads);
+  checkModelName(config.model);
+  checkDevice(config.device);
 
   const dataset = await readDataset(config.data);
+  // Before the data are prepared: weights that are missing or another network's show at once.
+  const dtype = config.precision === 'fp64' ? 'float64' : 'float32';
+  manualSeed(config.seed);
+  using layer = buildModel(config.model);
+  if (config.init !== null && !resumed && team.isFirst) await initialize(layer, config.init, emit, signal);
+  layer.to({ device: config.device, memoryFormat: 'channels_last', dtype });
+  if (team.isFirst) await mkdir(run, { recursive: true });
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'prepare', done, total });
   };
@@ -102,11 +114,6 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
     if (precision !== config.precision)
       emit({ type: 'message', text: `computing in ${precision}: this processor has no instructions for bfloat16` });
 
-    const dtype = config.precision === 'fp64' ? 'float64' : 'float32';
-    manualSeed(config.seed);
-    using layer = buildModel(config.model);
-    if (config.init !== null && !resumed && team.isFirst) await initialize(layer, config.init, emit, signal);
-    layer.to({ device: config.device, memoryFormat: 'channels_last', dtype });
     using optimizer = new AdamW(layer.namedParameters(), config.optimizer);
     const { focalGamma: gamma } = config.loss;
     using criterion = focalCriterion(dataset, plan.weights, { gamma, device: config.device, dtype });
