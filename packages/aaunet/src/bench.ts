@@ -23,6 +23,7 @@ import { mixedPrecision, precisionOn } from './inference/segment.js';
 import { focalLoss } from './losses/focal.js';
 import { median } from './metrics/median.js';
 import { buildModel } from './models/registry.js';
+import { checkDevice } from './training/device.js';
 import { GradientPass } from './training/gradient-pass.js';
 
 export interface BenchOptions {
@@ -141,6 +142,7 @@ export function inferenceWorkload(options: WorkloadOptions): Workload {
 /** Times training steps and inference of one network on random data. */
 export function bench(options: BenchOptions = {}): BenchResult {
   const { model = 'rsu-sc', size = 512, batch = 2, phase = 'both', steps = 5, device = 'cpu' } = options;
+  checkDevice(device);
   if (options.threads !== undefined) setNumThreads(options.threads);
   const dtype = precisionOn(device, options.dtype ?? 'bf16') as 'bf16' | 'fp32';
   const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };

@@ -20,6 +20,7 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'a file of this size is not allowed there',
+  EEXIST: 'there is a file in the place of a folder',
   EISDIR: 'it is a folder',
   ENOTDIR: 'a part of the path is no folder',
   EMFILE: 'too many files are open',

@@ -35,6 +35,9 @@ describe('runCli', () => {
     ['a number that is none', ['synth', 'x', '--cases', '3.5']],
     ['an unknown choice', ['evaluate', 'x', '--split', 'tset']],
     ['a value out of range', ['train', 'x', '--out', 'y', '--size', '500']],
+    ['an unknown network to train', ['train', 'x', '--out', 'y', '--model', 'nonet']],
+    ['an unknown network to measure', ['bench', '--model', 'nonet']],
+    ['an unknown network to compare', ['reproduce', 'x', 'y', '--models', 'rsu,nonet']],
   ])('exits with 2 on %s, with nothing on stdout and no stack trace', async (_, args) => {
     const { code, out, err } = await run(...args);
     expect(code).toBe(2);
@@ -79,6 +82,8 @@ describe('configFromFlags', () => {
   it("resumes with the run's own configuration, or with the file that the command names, which the training compares", async () => {
     await writeFile(join(folder, 'config.json'), '{"data": "old", "batch": 5}');
     expect(await configFromFlags('d', { out: folder, resume: true })).toMatchObject({ batch: 5, data: 'd' });
+    // Runs of versions that had no "fit" stretched their slices.
+    expect(await configFromFlags('d', { out: folder, resume: true })).toMatchObject({ fit: 'stretch' });
     expect(await configFromFlags('d', { out: folder })).toMatchObject({ batch: 8 });
     const config = join(folder, 'named.json');
     await writeFile(config, '{"batch": 3}');
@@ -104,6 +109,11 @@ describe('errors', () => {
   it('makes a sentence of a system error', () => {
     const error = Object.assign(new Error("ENOSPC: no space left, write '/x'"), { code: 'ENOSPC', path: '/x' });
     expect(sentenceOf(error)).toBe('Cannot use /x: the disk is full.');
+  });
+
+  it('says that a file is where a folder should be', () => {
+    const error = Object.assign(new Error("EEXIST: file already exists, mkdir '/x'"), { code: 'EEXIST', path: '/x' });
+    expect(sentenceOf(error)).toBe('Cannot use /x: there is a file in the place of a folder.');
   });
 
   it('keeps to one line unless asked for more', () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import type { LabelName } from '@aaunet/imaging';
 
+import { truthOf } from '../metrics/compare-evaluations.js';
 import { evaluationSchema, type Evaluation } from '../metrics/evaluation-report.js';
 import { median } from '../metrics/median.js';
 import { summarizeModel } from '../models/registry.js';
@@ -61,6 +62,10 @@ export function checkComparable(runs: readonly ComparedRun[]): void {
     if (other)
       throw new Error(
         `Expected runs evaluated on the same data, but "${other}" is ${String(evaluation[other])} in ${run} and ${String(first.evaluation[other])} in ${first.run}; evaluate both in the same way.`,
+      );
+    if (truthOf(evaluation) !== truthOf(first.evaluation))
+      throw new Error(
+        `Expected runs evaluated on the same cases and labels, but those of ${run} are not those of ${first.run}; evaluate both on one split of one data set.`,
       );
   }
 }

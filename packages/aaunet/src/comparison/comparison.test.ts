@@ -71,6 +71,11 @@ describe('compareRuns', () => {
     expect(() => compareRuns([runOf('rsu', POOR), runOf('rsu-s', POOR, 4)])).toThrow(
       /"size" is 4 in runs\/rsu-s and 2 in runs\/rsu; evaluate both in the same way/,
     );
+    const other = evaluationOf('rsu-s', POOR);
+    const renamed = { ...other, perCase: other.perCase.map((one) => ({ ...one, case: `other_${one.case}` })) };
+    expect(() => compareRuns([runOf('rsu', POOR), { ...runOf('rsu-s', POOR), evaluation: renamed }])).toThrow(
+      /same cases and labels, but those of runs\/rsu-s are not those of runs\/rsu;/,
+    );
     expect(() => compareRuns([])).toThrow(/at least one run/);
   });
 });
@@ -88,6 +93,17 @@ describe('formatComparison', () => {
     expect(text).toContain('Synthetic data: these scores say nothing about patients.');
   });
 
+  it('tells two runs of one network apart, and names networks alone where there is one run of each', () => {
+    const first = runOf('rsu', POOR);
+    const twice = compareRuns([first, { ...first, run: 'runs/longer' }, runOf('rsu-sc', POOR)]);
+    for (const format of ['md', 'latex', 'csv'] as const) {
+      const text = formatComparison(twice, format);
+      expect(text).toContain('runs/rsu');
+      expect(text).toContain('runs/longer');
+    }
+    expect(formatComparison(twice, 'md')).not.toContain('runs/rsu-sc');
+  });
+
   it('calls nothing the best where no network found anything', () => {
     const nothing = compareRuns([runOf('rsu', [new Array(4).fill(0), new Array(4).fill(0)])]);
     expect(formatComparison(nothing, 'md')).not.toContain('**');
@@ -97,7 +113,7 @@ describe('formatComparison', () => {
     const lines = formatComparison(comparison, 'csv').split('\n');
     expect(lines[0]).toMatch(/^network,type,pooled_dice,low95,high95,paper_dice,/);
     expect(lines).toHaveLength(1 + 2 * 3);
-    expect(lines[4]).toBe('rsu-sc,ICH,1,1,1,0.5,29690000,92.1,10,1.5,0.25');
+    expect(lines[4]).toBe('rsu-sc,ICH,1,1,1,0.5,29690000,92.1,10,1.5,0.25,runs/rsu-sc');
     const odd = { ...comparison, networks: comparison.networks.map((one) => ({ ...one, model: 'a,"b"' })) };
     expect(formatComparison(odd, 'csv').split('\n')[1]).toMatch(/^"a,""b""",ICH,/);
   });
@@ -106,6 +122,7 @@ describe('formatComparison', () => {
     const text = formatComparison(comparison, 'latex');
     expect(text).toContain('rsu\\_a & 0.667 & 0.571 & 0.619 & 29.7 & 92 \\\\');
     expect(text).toContain('\\textbf{1.000}');
+    expect(text).toContain('{\\scriptsize [0.00--0.80]}');
     expect(text).toContain('made \\& small');
     expect(text).toMatch(/^\\begin\{table\*\}[^]*\\end\{table\*\}$/);
   });

@@ -20,6 +20,11 @@ export function formatComparison(comparison: Comparison, format: TableFormat): s
 
 const NONE = '–';
 
+/** What a row is called: the network, and its run where the network has several. */
+function nameOf({ model, run }: ComparedNetwork, { networks }: Comparison): string {
+  return networks.filter((other) => other.model === model).length > 1 ? `${model} (${run})` : model;
+}
+
 interface Column {
   readonly title: string;
   readonly score: (network: ComparedNetwork) => ComparedScore;
@@ -72,7 +77,7 @@ function formatMarkdown(comparison: Comparison): string {
   const isBest = columns.map((column) => bestOf(comparison, column));
   const scores = comparison.networks.flatMap((network) => [
     [
-      network.model,
+      nameOf(network, comparison),
       ...columns.map((column, i) => {
         const text = shown(column.score(network).dice);
         return isBest[i]!(network) ? `**${text}**` : text;
@@ -82,7 +87,7 @@ function formatMarkdown(comparison: Comparison): string {
     ...(network.paper ? [['  in the paper', ...columns.map((column) => shown(column.paper(network)))]] : []),
   ]);
   const costs = comparison.networks.map((network) => [
-    network.model,
+    nameOf(network, comparison),
     (network.parameters / 1e6).toFixed(2),
     network.gflop.toFixed(0),
     String(network.steps),
@@ -106,16 +111,16 @@ function formatCsv(comparison: Comparison): string {
   const rows = comparison.networks.flatMap((network) =>
     columnsOf(comparison).map((column) => {
       const { dice, low, high } = column.score(network);
-      const { model, parameters, gflop, steps, trainSecondsPerImage, inferSecondsPerImage } = network;
+      const { model, run, parameters, gflop, steps, trainSecondsPerImage, inferSecondsPerImage } = network;
       return [
         ...[model, column.title, dice, low, high, column.paper(network)],
-        ...[parameters, gflop, steps, trainSecondsPerImage, inferSecondsPerImage],
+        ...[parameters, gflop, steps, trainSecondsPerImage, inferSecondsPerImage, run],
       ];
     }),
   );
   const header = [
     ...['network', 'type', 'pooled_dice', 'low95', 'high95', 'paper_dice'],
-    ...['parameters', 'gflop_512', 'steps', 'train_s_per_image', 'infer_s_per_image'],
+    ...['parameters', 'gflop_512', 'steps', 'train_s_per_image', 'infer_s_per_image', 'run'],
   ];
   return [header, ...rows].map((row) => row.map(cell).join(',')).join('\n');
 }
@@ -137,7 +142,7 @@ function formatLatex(comparison: Comparison): string {
   const row = (cells: readonly string[]): string => `${cells.join(' & ')} \\\\`;
   const rows = comparison.networks.flatMap((network) => [
     row([
-      latexText(network.model),
+      latexText(nameOf(network, comparison)),
       ...columns.map((column, i) => {
         const text = shown(column.score(network).dice, '--');
         return isBest[i]!(network) ? `\\textbf{${text}}` : text;
@@ -147,7 +152,7 @@ function formatLatex(comparison: Comparison): string {
     ]),
     row([
       '',
-      ...columns.map((column) => `{\\scriptsize ${interval(column.score(network)).replace('-', '--')}}`),
+      ...columns.map((column) => `{\\scriptsize [${interval(column.score(network)).replace('-', '--')}]}`),
       '',
       '',
     ]),

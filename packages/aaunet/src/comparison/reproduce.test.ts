@@ -89,11 +89,12 @@ describe('reproduce', () => {
     TIMEOUT,
   );
 
-  it('refuses an unknown network before it trains anything, and another budget in the same folder', async () => {
+  it('refuses an unknown network or data set before it writes anything, and another budget in the same folder', async () => {
     const out = join(folder, 'refused');
     await expect(reproduce(configOf(), { out, models: ['rsu', 'nonet'] })).rejects.toThrow(
       /There is no network 'nonet'/,
     );
+    await expect(reproduce(configOf({ data: join(folder, 'nosuch') }), { out })).rejects.toThrow(/nosuch/);
     expect(existsSync(out)).toBe(false);
     await reproduce(configOf(), { out, models: [] });
     await expect(reproduce(configOf({ batch: 1 }), { out, models: [] })).rejects.toThrow(/begun with another batch/);

@@ -6,14 +6,15 @@ import { setImmediate } from 'node:timers/promises';
 
 import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
 import { readDataset } from '../datasets/dataset.js';
-import { ensureSplits } from '../datasets/ensure-splits.js';
 import { loadBatches } from '../datasets/loader.js';
 import type { SliceRef } from '../datasets/sampler.js';
-import { openSliceCache, type CachedCase } from '../datasets/slice-cache.js';
+import type { CachedCase } from '../datasets/slice-cache.js';
 import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
-import { TABLE_I, isModelName, MODEL_NAMES } from '../models/registry.js';
+import { checkModelName, TABLE_I } from '../models/registry.js';
 import { changedKeys, type TrainConfig } from '../training/config.js';
+import { checkDevice } from '../training/device.js';
+import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
 import type { TrainEvent } from '../training/events.js';
 import { train } from '../training/train.js';
@@ -74,9 +75,9 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
   const { out, models = TABLE_I, paper, signal } = options;
   const emit = options.onEvent ?? (() => undefined);
   const stopped = (): boolean => signal?.aborted === true;
-  const unknown = models.find((model) => !isModelName(model));
-  if (unknown !== undefined)
-    throw new Error(`There is no network '${unknown}'; choose from ${MODEL_NAMES.join(', ')}.`);
+  for (const model of models) checkModelName(model);
+  checkDevice(config.device);
+  await readDataset(config.data);
   await keepConfig(out, config);
   const failed: { model: string; message: string }[] = [];
   const finished: ComparedRun[] = [];
@@ -91,12 +92,18 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
         const onEvent = (event: TrainEvent): void => {
           emit({ type: 'train', model, event });
         };
-        const { interrupted } = await train({ ...config, model }, { run, resume: true, onEvent, signal });
+        const { interrupted } = await train(
+          { ...config, model },
+          { run, fallback: out, resume: true, onEvent, signal },
+        );
         if (interrupted) break;
         const onProgress = (count: number, total: number): void => {
           emit({ type: 'evaluate', model, done: count, total });
         };
-        await evaluateRun(run, { onProgress, signal });
+        const onWarning = (text: string): void => {
+          emit({ type: 'train', model, event: { type: 'message', text: `warning: ${text}` } });
+        };
+        await evaluateRun(run, { fallback: out, onProgress, onWarning, signal });
       }
       finished.push(await readComparedRun(run));
       // Also half way: who looks in sees what there is.
@@ -156,10 +163,7 @@ export function chooseFigureSlices(cases: readonly CachedCase[]): (SliceRef & { 
 }
 
 async function writeFigure(out: string, config: TrainConfig, models: readonly string[]): Promise<void> {
-  const dataset = await readDataset(config.data);
-  const cache = await openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: out });
-  try {
-    const splits = await ensureSplits(dataset, cache, config.seed);
+  await withRunData(join(out, models[0]!), config, { fallback: out }, async ({ cache, splits }) => {
     const chosen = chooseFigureSlices(cache.cases.filter(({ name }) => splits.test.includes(name)));
     const pixels = config.size ** 2;
     for await (using batch of loadBatches(cache, [chosen])) {
@@ -180,7 +184,5 @@ async function writeFigure(out: string, config: TrainConfig, models: readonly st
       }
       await writeFileAtomic(join(out, 'figure.png'), renderFigure(slices, columns, config.size));
     }
-  } finally {
-    await cache.close();
-  }
+  });
 }

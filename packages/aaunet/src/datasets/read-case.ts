@@ -10,6 +10,8 @@ import {
 } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 
+import { Notes } from '../importers/importer.js';
+import { alignMask, type NiftiInput } from '../importers/masks.js';
 import type { Dataset, DatasetCase, SlicePlaces } from './dataset.js';
 
 /** A scan and its labels on one grid. */
@@ -27,18 +29,27 @@ export function labelCount({ hasUnknown }: Pick<Dataset, 'hasUnknown'>): number 
  * A case in canonical orientation at its own size, its slices where the data set says that they lie.
  *
  * @param classes labels that the label map may hold, from 0 on.
- * @throws Error that names the file if image and label map do not fit together, or a label is unknown.
+ * @throws Error that names the file if image and label map do not lie in one place, or a label is unknown.
  */
 export async function readCase(entry: DatasetCase, classes: number): Promise<LabelledScan> {
   const place = <V extends Volume>(volume: V): V => inTruePlaces(volume, entry.name, entry);
-  const image = toCanonical(place(toHuVolume((await readNiftiFile(entry.image)).volume))).volume;
-  const labels = toCanonical(place(toLabelVolume((await readNiftiFile(entry.label)).volume, classes))).volume;
-  for (const axis of ['slices', 'rows', 'columns'] as const) {
-    if (image[axis] !== labels[axis]) {
-      throw new Error(`Expected ${entry.label} to have ${image[axis]} ${axis} like its image, found ${labels[axis]}.`);
-    }
-  }
+  const stored = await readAligned(entry);
+  const image = toCanonical(place(toHuVolume(stored.image))).volume;
+  const labels = toCanonical(place(toLabelVolume(stored.mask, classes))).volume;
   return { image, labels };
+}
+
+async function readAligned({ image, label }: DatasetCase): Promise<ReturnType<typeof alignMask>> {
+  const inputOf = async (path: string): Promise<NiftiInput> => {
+    const { volume, header } = await readNiftiFile(path);
+    return { volume, affineFrom: header.affineFrom };
+  };
+  const [scan, mask] = [await inputOf(image), await inputOf(label)];
+  try {
+    return alignMask(scan, mask, new Notes());
+  } catch (error) {
+    throw new Error(`${label}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /**

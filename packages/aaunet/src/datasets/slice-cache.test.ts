@@ -133,11 +133,28 @@ describe('openSliceCache', () => {
     await cache.close();
   });
 
+  it('refuses labels that lie elsewhere than their image, and turns round those stored in another order', async () => {
+    const plain = await openSliceCache(dataset, { size: SIDE });
+    const counts = plain.cases[0]!.counts;
+    const data = new Uint8Array(SLICES * SIDE * SIDE);
+    const geometry = { data, slices: SLICES, rows: SIDE, columns: SIDE };
+    // The same marks, stored from superior to inferior.
+    data.fill(3, 2 * SIDE ** 2, 2 * SIDE ** 2 + 10);
+    const turned: Affine = [canonical[0], canonical[1], [0, 0, -5, 15], canonical[3]];
+    await writeNiftiFile(labelPath(folder, 'a'), { ...geometry, affine: turned });
+    expect((await openSliceCache(dataset, { size: SIDE })).cases[0]!.counts).toEqual(counts);
+    const elsewhere: Affine = [[-1, 0, 0, 30], canonical[1], canonical[2], canonical[3]];
+    await writeNiftiFile(labelPath(folder, 'a'), { ...geometry, affine: elsewhere });
+    await expect(openSliceCache(dataset, { size: SIDE })).rejects.toThrow(
+      /labelsTr.a.*Expected a mask that lies where its image does .* found corners 30\.0 mm apart/,
+    );
+  });
+
   it('names the case whose label map does not fit its image', async () => {
     const data = new Uint8Array(SIDE * SIDE);
     await writeNiftiFile(labelPath(folder, 'a'), { data, slices: 1, rows: SIDE, columns: SIDE, affine: canonical });
     await expect(openSliceCache(dataset, { size: SIDE })).rejects.toThrow(
-      /labelsTr.a.*4 slices like its image, found 1/,
+      /labelsTr.a.*Expected a mask of 8 x 8 x 4 voxels like its image, found 8 x 8 x 1/,
     );
   });
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../atomic.js';
@@ -9,7 +10,8 @@ export const PARTS = ['train', 'val', 'test'] as const;
 export type Part = (typeof PARTS)[number];
 
 const names = z.array(z.string().min(1));
-const splitsSchema = z.strictObject({ train: names.min(1), val: names, test: names, seed: z.int().nullish() });
+/** What splits.json holds. */
+export const splitsSchema = z.strictObject({ train: names.min(1), val: names, test: names, seed: z.int().nullish() });
 
 /** splits.json: the cases of each part, and the seed if they were drawn. */
 export interface Splits {
@@ -189,19 +191,26 @@ export function checkSplits(
   }
 }
 
-/** Reads and checks `splits.json` of a data set folder; undefined if there is none. @throws Error if it does not fit. */
-export async function readSplits(dataset: {
+interface CasesOfFolder {
   readonly folder: string;
   readonly cases: readonly { readonly name: string; readonly patient: string }[];
-}): Promise<Splits | undefined> {
-  const path = join(dataset.folder, 'splits.json');
-  const splits = await readJson(path, splitsSchema).catch((error: unknown) => {
-    const cause = error instanceof Error ? error.cause : undefined;
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (splits) checkSplits(splits, dataset.cases, path);
+}
+
+/** Reads a split and checks it against the cases of a data set. @throws Error of one sentence if it does not fit. */
+export async function readSplitsFile<S extends Splits>(
+  path: string,
+  schema: z.ZodType<S>,
+  cases: CasesOfFolder['cases'],
+): Promise<S> {
+  const splits = await readJson(path, schema);
+  checkSplits(splits, cases, path);
   return splits;
+}
+
+/** Reads and checks `splits.json` of a data set folder; undefined if there is none. @throws Error if it does not fit. */
+export async function readSplits({ folder, cases }: CasesOfFolder): Promise<Splits | undefined> {
+  const path = join(folder, 'splits.json');
+  return existsSync(path) ? readSplitsFile(path, splitsSchema, cases) : undefined;
 }
 
 /** Writes `splits.json` into a data set folder, atomically. */

@@ -59,6 +59,17 @@ function caseOf(lesions: readonly (readonly [1 | 2, Box])[]): {
   return { image: { ...geometry, data: image }, labels: { ...geometry, data: labels } };
 }
 
+async function assessWithDensitometer(dataset: Dataset, cases: readonly string[]): Promise<AssessedCases> {
+  using network = new Densitometer();
+  const cache = await openSliceCache(dataset, { size: SIZE });
+  try {
+    const config = { batch: 3, fit: 'pad', window: WINDOW, device: 'cpu', precision: 'fp32' } as const;
+    return await assessCases(network, cache, cases, { config, dataset, empty: 'nan', missed: 'nan' });
+  } finally {
+    await cache.close();
+  }
+}
+
 let folder: string;
 let dataset: Dataset;
 let assessed: AssessedCases;
@@ -87,16 +98,7 @@ beforeAll(async () => {
   await writeDatasetFile(folder, { name: 'boxes', patients, annotated: ['ICH', 'SDH'], slicePositions });
   dataset = await readDataset(folder);
   tensorsBefore = memoryStats().tensors;
-  using network = new Densitometer();
-  const cache = await openSliceCache(dataset, { size: SIZE });
-  const config = { batch: 3, fit: 'pad', window: WINDOW, device: 'cpu', precision: 'fp32' } as const;
-  assessed = await assessCases(network, cache, ['blocks', 'none', 'tiny'], {
-    config,
-    dataset,
-    empty: 'nan',
-    missed: 'nan',
-  });
-  await cache.close();
+  assessed = await assessWithDensitometer(dataset, ['blocks', 'none', 'tiny']);
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -144,6 +146,23 @@ describe('an evaluation', () => {
     expect(intervals.patients).toBe(2);
     expect(conventions).toMatchObject({ bothEmpty: 'nan', oneEmptyHd95: 'nan' });
     expect(calibration.pixels.n).toBe(3 * SLICES * SIZE * SIZE);
+  });
+
+  it('takes no probability from voxels of unknown type, which may be what the network says or not', async () => {
+    const own = join(folder, 'unknown');
+    for (const part of ['imagesTr', 'labelsTr']) await mkdir(join(own, part), { recursive: true });
+    const { image, labels } = caseOf([[1, [1, 10, 20, 8, 12]]]);
+    const unnamed = { ...labels, data: labels.data.map((id) => (id === 1 ? 8 : id)) };
+    for (const [name, marks] of Object.entries({ named: labels, unnamed })) {
+      await writeNiftiFile(imagePath(own, name), image);
+      await writeNiftiFile(labelPath(own, name), marks);
+    }
+    const patients = { named: 'p1', unnamed: 'p2' };
+    await writeDatasetFile(own, { name: 'unknown', patients, annotated: ['ICH', 'SDH'], hasUnknown: true });
+    const { assessment } = await assessWithDensitometer(await readDataset(own), ['named', 'unnamed']);
+    const ich = assessment.types.find(({ name }) => name === 'ICH')!;
+    expect(ich.caseDetection.auc.value).toBe(1);
+    expect(ich.sliceDetection.auc.value).toBe(1);
   });
 
   it('keeps the slices with most lesion as pictures, and no tensor', () => {

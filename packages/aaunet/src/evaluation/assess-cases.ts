@@ -45,7 +45,7 @@ class SplitCalibration {
   readonly lesions = new CalibrationAccumulator();
   readonly types = Array.from({ length: CLASS_COUNT }, () => new CalibrationAccumulator());
 
-  /** Adds the probabilities [8, pixels] of a slice; returns the likeliest labels and every label's largest probability. */
+  /** Adds the probabilities [8, pixels] of a slice; returns the likeliest labels and every label's largest probability where the truth is known. */
   add(probabilities: Float32Array, truth: Uint8Array): { labels: Uint8Array; largest: Float32Array } {
     const pixels = truth.length;
     const labels = new Uint8Array(pixels);
@@ -57,7 +57,7 @@ class SplitCalibration {
       for (let label = 0; label < CLASS_COUNT; label++) {
         const probability = probabilities[label * pixels + pixel]!;
         if (probability > probabilities[best * pixels + pixel]!) best = label;
-        if (probability > largest[label]!) largest[label] = probability;
+        if (isKnown && probability > largest[label]!) largest[label] = probability;
         const isTrue = truth[pixel] === label;
         if (isKnown && label > 0 && (isTrue || probability >= NEGLIGIBLE)) this.types[label]!.add(probability, isTrue);
       }

@@ -5,25 +5,30 @@ import { setNumThreads } from '@aaunet/torch';
 import { withoutInitialisation, type Layer } from '@aaunet/torch/nn';
 
 import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
-import { readDataset } from '../datasets/dataset.js';
-import { ensureSplits } from '../datasets/ensure-splits.js';
-import { openSliceCache } from '../datasets/slice-cache.js';
+import { PARTS, type Part } from '../datasets/splits.js';
 import type { EmptyConvention } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
 import type { MissedConvention } from '../metrics/surface.js';
 import { buildModel } from '../models/registry.js';
 import { checkpointPath, hasCheckpoint, loadWeights, type CheckpointName } from '../training/checkpoint.js';
 import type { TrainConfig } from '../training/config.js';
+import { checkDevice } from '../training/device.js';
+import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE } from '../version.js';
 import { assessCases } from './assess-cases.js';
 import { renderEvaluationPage } from './evaluation-page.js';
 
 export interface EvaluateOptions {
-  readonly split?: 'train' | 'val' | 'test' | undefined;
+  readonly split?: Part | undefined;
+  /** "cpu", "cuda" or "cuda:N"; by default where it was trained. */
+  readonly device?: string | undefined;
   readonly empty?: EmptyConvention | undefined;
   /** HD95 where only one of truth and prediction is empty. */
   readonly missed?: MissedConvention | undefined;
+  /** Where to put the preprocessed slices if the data folder cannot be written to; by default the run folder. */
+  readonly fallback?: string | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,16 +51,25 @@ export function loadRunNetwork(run: string, config: TrainConfig): Layer {
   });
 }
 
-/** Scores a run's best checkpoint on a part of its split against the files' own voxels and writes RUN/evaluation.json and evaluation.html. */
+/**
+ * Scores a run's best checkpoint on a part of its split against the files' own voxels and writes RUN/evaluation.json and
+ * evaluation.html.
+ *
+ * @throws Error of one sentence where the part has no case; nothing is written then.
+ */
 export async function evaluateRun(run: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { split = 'test', empty = 'nan', missed = 'nan', onProgress, signal } = options;
-  const config = await readRunConfig(run);
+  const { fallback, onWarning } = options;
+  const own = await readRunConfig(run);
+  const config = { ...own, device: options.device ?? own.device };
+  checkDevice(config.device);
   const checkpoint = chosenCheckpoint(run);
   if (config.threads !== null) setNumThreads(config.threads);
-  const dataset = await readDataset(config.data);
-  const cache = await openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: run, signal });
-  try {
-    const splits = await ensureSplits(dataset, cache, config.seed);
+  return withRunData(run, config, { fallback, signal, onWarning }, async ({ dataset, cache, splits }) => {
+    if (splits[split].length === 0) {
+      const others = PARTS.filter((part) => splits[part].length > 0);
+      throw new Error(`The ${split} part of the split of ${run} is empty; choose --split ${others.join(' or ')}.`);
+    }
     using network = loadRunNetwork(run, config);
     const { scores, assessment, seconds, pictures } = await assessCases(network, cache, splits[split], {
       config,
@@ -81,7 +95,5 @@ export async function evaluateRun(run: string, options: EvaluateOptions = {}): P
     await writeFileAtomic(join(run, 'evaluation.html'), renderEvaluationPage(evaluation, pictures));
     await writeJsonAtomic(join(run, 'evaluation.json'), evaluation);
     return evaluation;
-  } finally {
-    await cache.close();
-  }
+  });
 }

@@ -3,54 +3,23 @@ import { noGrad, tidy, type Tensor } from '@aaunet/torch';
 
 import { unmarkedTypes } from '../datasets/annotation.js';
 import { inBatches } from '../datasets/batches.js';
-import { readDataset, type Dataset } from '../datasets/dataset.js';
-import { ensureSplits } from '../datasets/ensure-splits.js';
 import { loadBatches } from '../datasets/loader.js';
 import type { SliceRef } from '../datasets/sampler.js';
-import { openSliceCache, type SliceCache } from '../datasets/slice-cache.js';
-import type { Splits } from '../datasets/splits.js';
+import type { SliceCache } from '../datasets/slice-cache.js';
 import { leaveOutUnknown } from '../evaluation/score.js';
 import type { OnnxNetwork } from '../inference/onnx-network.js';
 import type { TrainedNetwork } from '../inference/torch-network.js';
 import { DiceAccumulator } from '../metrics/dice.js';
-import type { ModelFile } from '../training/model-file.js';
-import { readRunConfig } from '../training/run-folder.js';
+import type { RunData } from '../training/run-data.js';
 import { windowed } from '../transforms/window.js';
 import type { RoundedDice } from './agreement.js';
 
 /** Training slices that the ranges of 8-bit numbers are taken from. */
 const CALIBRATION_SLICES = 24;
 
-export interface TrainingData {
-  readonly dataset: Dataset;
-  readonly cache: SliceCache;
-  readonly splits: Splits;
-}
-
 interface Watched {
   readonly onProgress?: ((what: string, done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Opens what a run was trained on. @throws Error of one sentence where it is not at hand. */
-export async function withTrainingData<R>(
-  run: string,
-  { size, fit }: Pick<ModelFile, 'size' | 'fit'>,
-  body: (data: TrainingData) => Promise<R>,
-): Promise<R> {
-  const config = await readRunConfig(run);
-  const dataset = await readDataset(config.data).catch((error: unknown) => {
-    throw new Error(
-      `Expected the training data of ${run} at ${config.data} to find the ranges of 8-bit numbers, but they cannot be read: ${(error as Error).message}`,
-      { cause: error },
-    );
-  });
-  const cache = await openSliceCache(dataset, { size, fit, fallback: run });
-  try {
-    return await body({ dataset, cache, splits: await ensureSplits(dataset, cache, config.seed) });
-  } finally {
-    await cache.close();
-  }
 }
 
 function slicesOf(cache: SliceCache, cases: readonly string[]): SliceRef[] {
@@ -65,7 +34,7 @@ export function spread<T>(all: readonly T[], most: number): T[] {
 
 /** Training slices as network input, from all over the training part. */
 export async function* calibrationImages(
-  { cache, splits }: TrainingData,
+  { cache, splits }: RunData,
   { file }: TrainedNetwork,
   { onProgress, signal }: Watched,
 ): AsyncGenerator<Tensor> {
@@ -84,7 +53,7 @@ export async function* calibrationImages(
 export async function measureDice(
   onnx: OnnxNetwork,
   { network, file }: TrainedNetwork,
-  { dataset, cache, splits }: TrainingData,
+  { dataset, cache, splits }: RunData,
   { onProgress, signal }: Watched,
 ): Promise<RoundedDice> {
   const annotated: readonly LabelName[] = dataset.annotated;

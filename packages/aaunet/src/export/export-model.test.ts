@@ -281,7 +281,7 @@ describe('a trained run', { timeout: TIMEOUT }, () => {
     const out = join(folder, 'gone', 'model.onnx');
     await rm(join(folder, 'data'), { recursive: true });
     await expect(exportModel(run, { out, precision: 'int8' })).rejects.toThrow(
-      /training data of .* to find the ranges of 8-bit/,
+      /^Expected the data of .* where they were in training; put them back/,
     );
     await expect(readdir(join(folder, 'gone'))).rejects.toThrow('ENOENT');
   });

@@ -8,10 +8,12 @@ import { convolutionInputs, foldBatchNorms, stepsOf, trace, type Convolution } f
 import { replaceFile } from '../atomic.js';
 import { loadOnnxNetwork, openOnnxNetwork } from '../inference/onnx-network.js';
 import { loadTrainedNetwork, type TrainedNetwork } from '../inference/torch-network.js';
+import { withRunData } from '../training/run-data.js';
+import { readRunConfig } from '../training/run-folder.js';
 import { SOFTWARE, VERSION } from '../version.js';
 import { checkAgreement, checkDice, compareWithLibTorch, type Agreement, type RoundedDice } from './agreement.js';
 import { calibrate } from './calibrate.js';
-import { calibrationImages, measureDice, withTrainingData } from './eight-bits.js';
+import { calibrationImages, measureDice } from './eight-bits.js';
 import { METADATA_KEY, type ExportedModel, type ExportPrecision } from './exported-model.js';
 import { encodeOnnx } from './onnx-file.js';
 import { GraphBuilder, type RoundedConvolution } from './onnx-graph.js';
@@ -81,7 +83,10 @@ export async function exportModel(run: string, options: ExportOptions): Promise<
     };
     const about = { precision, software: SOFTWARE };
     if (precision === 'int8') {
-      return await withTrainingData(run, trained.file, async (data) => {
+      const warnings: string[] = [];
+      const onWarning = (text: string): void => void warnings.push(text);
+      const config = await readRunConfig(run);
+      return await withRunData(run, config, { onWarning, signal: options.signal }, async (data) => {
         const convolutions = convolutionInputs(traced);
         const ranges = await calibrate(
           network,
@@ -91,7 +96,7 @@ export async function exportModel(run: string, options: ExportOptions): Promise<
         // Encoded twice: its own Dice stands in it.
         const onnx = await openOnnxNetwork(Buffer.concat(encode(about, ranges)), options.out);
         const dice = await measureDice(onnx, trained, data, options).finally(() => onnx.close());
-        return save(encode({ ...about, dice }, ranges), run, trained, options, dice);
+        return save(encode({ ...about, dice }, ranges), run, trained, options, { dice, warnings });
       });
     }
     return await save(encode(about), run, trained, options);
@@ -110,7 +115,7 @@ async function save(
   run: string,
   trained: TrainedNetwork,
   { out, precision = 'fp32', batch, signal }: ExportOptions,
-  dice?: RoundedDice,
+  { dice, warnings = [] }: Partial<Pick<ExportResult, 'dice' | 'warnings'>> = {},
 ): Promise<ExportResult> {
   const warning = dice && checkDice(dice);
   const slices = await realSlices(run, trained.file);
@@ -125,6 +130,6 @@ async function save(
     checkAgreement(agreement, precision);
     signal?.throwIfAborted();
   });
-  const warnings = warning === undefined ? [] : [warning];
-  return { out, bytes: byteLength(file), precision, agreement: agreement!, dice, warnings };
+  const all = warning === undefined ? warnings : [...warnings, warning];
+  return { out, bytes: byteLength(file), precision, agreement: agreement!, dice, warnings: all };
 }

@@ -11,6 +11,11 @@ export interface EvaluationComparison extends PairedTest {
   readonly holmP: number;
 }
 
+/** The cases and the voxels of every type in them: what two evaluations that compare were made against alike. */
+export function truthOf({ size, perCase }: Pick<Evaluation, 'size' | 'perCase'>): string {
+  return JSON.stringify([size, perCase.map((entry) => [entry.case, entry.types.map(({ truth }) => truth)]).sort()]);
+}
+
 /**
  * Compares two evaluations of the same cases type by type: each patient's Dice (voxels of the patient's cases pooled) in the
  * second less that in the first, with a paired bootstrap interval, Wilcoxon's signed-rank test and Holm's correction.
@@ -22,8 +27,6 @@ export function compareEvaluations(
   second: Evaluation,
   options: BootstrapOptions = {},
 ): EvaluationComparison[] {
-  const truthOf = ({ size, perCase }: Evaluation): string =>
-    JSON.stringify([size, perCase.map((entry) => [entry.case, entry.types.map(({ truth }) => truth)]).sort()]);
   if (truthOf(first) !== truthOf(second)) {
     throw new Error(
       `Expected two evaluations of the same cases at the same size, found ${first.model} and ${second.model} on different ones; evaluate both on one split.`,

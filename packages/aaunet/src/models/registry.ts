@@ -127,13 +127,18 @@ export function isModelName(name: string): name is ModelName {
   return Object.hasOwn(MODELS, name);
 }
 
+/** @throws Error of one sentence where there is no such network. */
+export function checkModelName(name: string): asserts name is ModelName {
+  if (!isModelName(name)) throw new Error(`There is no network '${name}'; choose one of ${MODEL_NAMES.join(', ')}.`);
+}
+
 /**
  * A network by name, with fresh weights from the default random generator.
  *
  * @throws naming the networks there are when there is none of that name.
  */
 export function buildModel(name: string, options: NetworkOptions = { inChannels: 3, classes: 8 }): Layer {
-  if (!isModelName(name)) throw new Error(`There is no network '${name}'; choose one of ${MODEL_NAMES.join(', ')}.`);
+  checkModelName(name);
   return MODELS[name].build(options);
 }
 

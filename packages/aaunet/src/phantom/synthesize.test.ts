@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { readDataset } from '../datasets/dataset.js';
 import { LESION_TYPES } from './lesions/lesion.js';
 import { generatePhantom } from './phantom.js';
 import { planDataset } from './plan.js';
@@ -64,6 +65,22 @@ describe('synthesize', () => {
     const header = await readFile(join(folder, 'dicom', 'PHANTOM_001', files[0]!), 'latin1');
     expect(header).toContain('SYNTHETIC PHANTOM');
     expect(formatStatistics(statistics)).toContain('SYNTHETIC');
+  });
+
+  it('leaves nothing of an interrupted call that planned other cases', async () => {
+    await mkdir(join(folder, 'imagesTr'));
+    await mkdir(join(folder, 'labelsTr'));
+    await mkdir(join(folder, 'dicom', 'PHANTOM_001'), { recursive: true });
+    for (const left of [
+      'imagesTr/PHANTOM_900_0000.nii.gz',
+      'labelsTr/PHANTOM_900.nii.gz',
+      'labelsTr/.PHANTOM_001.x.tmp',
+    ])
+      await writeFile(join(folder, left), 'left over');
+    await synthesize(folder, { cases: 1, size: 32, workers: 1 });
+    expect((await readDataset(folder)).cases).toHaveLength(1);
+    expect(await readdir(join(folder, 'labelsTr'))).toHaveLength(1);
+    expect(await readdir(folder)).not.toContain('dicom');
   });
 
   it('writes into no folder that holds something else', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +51,8 @@ export async function synthesize(out: string, options: SynthesizeOptions = {}): 
   const jobs = plans.map((plan): CaseJob => ({ out, plan, size, dicom }));
   await runJobs(jobs, Math.min(options.workers ?? Math.min(8, availableParallelism()), jobs.length), report);
 
+  if (!dicom) await rm(join(out, 'dicom'), { recursive: true, force: true });
+  await removeUnplanned(out, plans);
   await writeFileAtomic(join(out, 'dataset.json'), `${JSON.stringify(describe(plans), null, 2)}\n`);
   return phantomStatistics(plans.map((plan) => results.get(plan.name)!));
 }
@@ -67,6 +69,14 @@ function describe(plans: readonly CasePlan[]): Record<string, unknown> {
     patients: Object.fromEntries(plans.map((plan) => [plan.name, plan.patient])),
     annotated: LABELS.map(({ name }) => name),
   };
+}
+
+/** An earlier, interrupted call may have planned other cases. */
+async function removeUnplanned(out: string, plans: readonly CasePlan[]): Promise<void> {
+  const isPlanned = (entry: string): boolean => plans.some(({ name }) => entry.split(/_0000|\./)[0] === name);
+  for (const part of await readdir(out))
+    for (const entry of await readdir(join(out, part)))
+      if (!isPlanned(entry)) await rm(join(out, part, entry), { recursive: true });
 }
 
 async function refuseForeignFolder(out: string): Promise<void> {

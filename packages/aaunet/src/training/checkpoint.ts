@@ -63,7 +63,12 @@ export function hasCheckpoint(run: string): boolean {
 /** Puts the last checkpoint into network and optimiser. @throws Error if it is another network's or damaged. */
 export function loadLast(run: string, network: Layer, optimizer: AdamW): Progress {
   const progress = loadWeights(checkpointPath(run, 'last'), network);
-  const state = loadTensors(join(run, 'checkpoints', optimizerFile(progress.step))).tensors;
+  const path = join(run, 'checkpoints', optimizerFile(progress.step));
+  if (!existsSync(path))
+    throw new Error(
+      `Expected the optimiser's state at ${path} beside last.safetensors; put it back, or start anew with --init ${checkpointPath(run, 'last')}.`,
+    );
+  const state = loadTensors(path).tensors;
   try {
     optimizer.loadStateDict(state);
   } finally {

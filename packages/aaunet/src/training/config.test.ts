@@ -35,6 +35,8 @@ describe('resolveTrainConfig', () => {
     expect(() => resolveTrainConfig({ data: 'd', device: 'tpu' })).toThrow('"cpu", "cuda"');
     expect(() => resolveTrainConfig({ data: 'd', learningRate: { base: 1, max: 0.1 } })).toThrow('learningRate.base');
     expect(() => resolveTrainConfig({})).toThrow('"data"');
+    for (const content of [[], null, 7, 'phantoms'])
+      expect(() => resolveTrainConfig(content, { data: 'd' }, 'c.json')).toThrow('c.json is not valid');
   });
 
   it('cannot be tricked into changing object prototypes', () => {

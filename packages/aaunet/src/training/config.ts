@@ -133,7 +133,8 @@ export function resolveTrainConfig(
   flags: unknown = {},
   source = 'The training configuration',
 ): TrainConfig {
-  return parseWith(trainConfigSchema, merge(file, flags), source);
+  // What is no object takes no flags and is refused as it is.
+  return parseWith(trainConfigSchema, isPlainObject(file) ? merge(file, flags) : file, source);
 }
 
 /** Keys in which two configurations differ, without those in `free`. */

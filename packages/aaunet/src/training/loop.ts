@@ -58,33 +58,36 @@ export class TrainingLoop {
     // All processes stop after the same step.
     const isStopped = (): boolean => team.any(signal?.aborted === true);
     while (!this.isFinished && !isStopped()) {
-      if (this.context.plan.isValidationDue(this.#progress)) {
-        await this.#validate();
-        this.#save();
-        continue;
-      }
-      const hasStopped = await this.#trainEpoch(isStopped);
-      if (hasStopped || !this.context.plan.isValidationDue(this.#progress)) this.#save();
+      if (!this.context.plan.isValidationDue(this.#progress)) await this.#trainEpoch(isStopped);
+      else if (!(await this.#validate(signal))) return;
+      this.#save();
     }
   }
 
-  async #validate(): Promise<void> {
+  /** @returns whether it came to its end: `signal` ends it in all processes, and nothing has changed then. */
+  async #validate(signal: AbortSignal | undefined): Promise<boolean> {
     const { network, run, config, dataset, cache, splits, plan, log, emit } = this.context;
     const { team, layer } = network;
     const { step, bestDice } = this.#progress;
     const epoch = Math.ceil(step / plan.stepsPerEpoch) - 1;
     const { annotated, untyped } = dataset;
-    const scores = await scoreCases(layer.eval(), cache, team.partOf(splits.val), { config, annotated, untyped });
+    const options = { config, annotated, untyped, signal };
+    const scores = await scoreCases(layer.eval(), cache, team.partOf(splits.val), options).catch((error: unknown) => {
+      if (signal?.aborted !== true) throw error;
+      return null;
+    });
+    if (team.any(scores === null) || scores === null) return false;
     const { mean: meanDice, dice } = pooledDice(team.sum(scores.confusion.flat()), annotated);
     const best = !Number.isNaN(meanDice) && !(bestDice >= meanDice);
     this.#progress = { step, validated: step, bestDice: best ? meanDice : bestDice };
     if (best && team.isFirst) saveBest(run, layer, this.#progress);
     log?.write({ type: 'validation', step, epoch, meanDice: Number.isNaN(meanDice) ? null : meanDice, dice });
     emit({ type: 'validation', step, epoch, meanDice, best });
+    return true;
   }
 
-  /** The steps that are left of the epoch. @returns whether it was stopped. */
-  async #trainEpoch(isStopped: () => boolean): Promise<boolean> {
+  /** The steps that are left of the epoch, or until it is stopped. */
+  async #trainEpoch(isStopped: () => boolean): Promise<void> {
     const { network, config, cache, plan } = this.context;
     const epoch = Math.floor(this.#progress.step / plan.stepsPerEpoch);
     const parts = this.#partsLeft(epoch);
@@ -104,9 +107,8 @@ export class TrainingLoop {
       clock.restart();
       // The step holds the thread: signals and reads are served between steps.
       await setImmediate();
-      if (isStopped()) return true;
+      if (isStopped()) return;
     }
-    return false;
   }
 
   #partsLeft(epoch: number): BatchPart[] {

@@ -32,7 +32,15 @@ export function readMetrics(run: string): Metric[] {
   return readFileSync(path, 'utf8')
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as Metric);
+    .map((line, index) => {
+      try {
+        return JSON.parse(line) as Metric;
+      } catch (error) {
+        throw new Error(`Expected a line of JSON as line ${index + 1} of ${path}, which is damaged; remove the line.`, {
+          cause: error,
+        });
+      }
+    });
 }
 
 /** Appends to RUN/metrics.jsonl, one line a metric, each on disk at once. */

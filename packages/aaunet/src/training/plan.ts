@@ -16,6 +16,7 @@ export interface TrainingPlan {
   stepsPerEpoch: number;
   schedule: Schedule;
   weights: number[];
+  /** As many batches as an epoch has steps. */
   batchesOf: (epoch: number) => SliceRef[][];
   isValidationDue: (progress: Progress) => boolean;
 }
@@ -24,24 +25,25 @@ export function planTraining(config: TrainConfig, dataset: Dataset, cache: Slice
   const inTraining = new Set(splits.train);
   const counts = cache.cases.filter(({ name }) => inTraining.has(name));
   const types = [...typeIds(dataset.annotated), ...(dataset.untyped.length > 0 ? [UNKNOWN_LABEL] : [])];
-  const { batch, stepsPerEpoch: wanted } = config;
-  const sample = (epoch: number): SliceRef[] =>
+  const { batch } = config;
+  const sample = (epoch: number, length?: number): SliceRef[] =>
     sampleEpoch(counts, {
       ...config.sampler,
       seed: config.seed,
       epoch,
       types,
       multipleOf: batch,
-      length: wanted === null ? undefined : wanted * batch,
+      length,
     });
-  const stepsPerEpoch = sample(0).length / batch;
+  // How many slices the sampler's rules give depends on its shuffle: the first epoch's number holds for all.
+  const stepsPerEpoch = config.stepsPerEpoch ?? sample(0).length / batch;
   const totalSteps = Math.min(config.epochs * stepsPerEpoch, config.maxSteps ?? Infinity);
   return {
     totalSteps,
     stepsPerEpoch,
     schedule: scheduleOf(config, totalSteps),
     weights: classWeights(counts, config.classWeights),
-    batchesOf: (epoch) => inBatches(sample(epoch), batch),
+    batchesOf: (epoch) => inBatches(sample(epoch, stepsPerEpoch * batch), batch),
     isValidationDue: ({ step, validated }) =>
       splits.val.length > 0 &&
       step > validated &&

@@ -16,6 +16,12 @@ afterAll(async () => {
 });
 
 describe('readRunConfig', () => {
+  it('says that a folder is none of a run', async () => {
+    await expect(readRunConfig(join(run, 'nosuch'))).rejects.toThrow(
+      /^Expected a run folder, as "aaunet train" writes it, at .*nosuch, but it has no config\.json\.$/,
+    );
+  });
+
   it('says of runs of earlier versions that their slices were stretched, and refuses what is no configuration', async () => {
     const { fit, ...earlier } = resolveTrainConfig({ data: 'phantoms' });
     expect(fit).toBe('pad');

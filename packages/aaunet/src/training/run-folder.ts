@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,13 +16,14 @@ const EARLIER = { fit: 'stretch' };
 /** The configuration of a run. @throws Error of one sentence if `run` is no run folder. */
 export async function readRunConfig(run: string): Promise<TrainConfig> {
   const path = join(run, 'config.json');
+  if (!existsSync(path))
+    throw new Error(`Expected a run folder, as "aaunet train" writes it, at ${run}, but it has no config.json.`);
   const content = await readJsonValue(path);
   return parseWith(trainConfigSchema, { ...EARLIER, ...(content as object) }, path);
 }
 
-/** Writes config.json (it alone repeats the run) and environment.json (what it ran on). */
+/** Writes into a run folder config.json (it alone repeats the run) and environment.json (what it ran on). */
 export async function startRun(run: string, config: TrainConfig): Promise<void> {
-  await mkdir(run, { recursive: true });
   await writeJsonAtomic(join(run, 'config.json'), config);
   const torch = libtorchInfo();
   await writeJsonAtomic(join(run, 'environment.json'), {

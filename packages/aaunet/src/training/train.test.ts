@@ -1,14 +1,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { writeNiftiFile } from '@aaunet/imaging/node';
 import { loadTensors, memoryStats, saveTensors } from '@aaunet/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { labelPath } from '../datasets/dataset.js';
 import { buildModel } from '../models/registry.js';
-import { writeTinyDataset } from '../testing/tiny-dataset.js';
-import { checkpointPath, readProgress } from './checkpoint.js';
+import { tinyScan, writeTinyDataset } from '../testing/tiny-dataset.js';
+import { checkpointPath, hasCheckpoint, readProgress } from './checkpoint.js';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from './config.js';
 import type { TrainEvent } from './events.js';
 import { readMetrics } from './metrics-log.js';
@@ -151,6 +153,52 @@ describe('train', { timeout: TIMEOUT }, () => {
     expect(history(run)).toEqual(history(runOf('whole-fp32')));
   });
 
+  it('finds a wrong network, device or weights file before it prepares data or makes a run folder', async () => {
+    const untouched = join(folder, 'untouched');
+    await cp(data, untouched, { recursive: true, filter: (path) => !path.includes('.aaunet-cache') });
+    const run = runOf('typos');
+    for (const [over, message] of [
+      [{ model: 'nonet' }, /There is no network 'nonet'/],
+      [{ device: 'cuda:99' }, /^Expected a CUDA device as "cuda:99", but .*; choose --device cpu/],
+      [{ init: join(folder, 'nosuch.safetensors') }, /nosuch\.safetensors/],
+    ] as const)
+      await expect(train(configOf({ data: untouched, ...over }), { run })).rejects.toThrow(message);
+    expect(existsSync(run)).toBe(false);
+    expect(existsSync(join(untouched, '.aaunet-cache'))).toBe(false);
+  });
+
+  it('can be stopped while it validates, with a checkpoint of the steps before', async () => {
+    const run = runOf('validating');
+    const controller = new AbortController();
+    // The checkpoint is written at the end of the epoch; what follows is the validation.
+    const poll = (): void => {
+      if (hasCheckpoint(run)) controller.abort(new Error('enough'));
+      else setImmediate(poll);
+    };
+    poll();
+    const stopped = await train(configOf(), { run, signal: controller.signal });
+    expect(stopped).toMatchObject({ steps: STEPS_PER_EPOCH, interrupted: true });
+    expect(readProgress(checkpointPath(run, 'last'))).toMatchObject({ step: STEPS_PER_EPOCH, validated: 0 });
+    expect(readMetrics(run).map(({ type }) => type)).not.toContain('validation');
+    await train(configOf(), { run, resume: true });
+    expect(history(run)).toEqual(history(runOf('whole-fp32')));
+    await rm(join(run, 'checkpoints'), { recursive: true });
+  });
+
+  it('says which line of the log or which file of the checkpoint is damaged or gone', async () => {
+    const run = runOf('damaged');
+    await cp(runOf('killed'), run, { recursive: true });
+    const log = readFileSync(join(run, 'metrics.jsonl'), 'utf8');
+    writeFileSync(join(run, 'metrics.jsonl'), `{"type"\n${log}`);
+    expect(() => readMetrics(run)).toThrow(/line 1 of .*damaged.metrics\.jsonl, which is damaged; remove the line/);
+    writeFileSync(join(run, 'metrics.jsonl'), log);
+    await rm(join(run, 'checkpoints', `optimizer-${readProgress(checkpointPath(run, 'last')).step}.safetensors`));
+    await expect(train(configOf(), { run, resume: true })).rejects.toThrow(
+      /^Expected the optimiser's state at .*optimizer-\d+\.safetensors beside last\.safetensors; put it back, or start anew/,
+    );
+    await rm(run, { recursive: true });
+  });
+
   it('refuses a folder that holds a training, unless it is to be resumed', async () => {
     await expect(train(configOf(), { run: runOf('killed') })).rejects.toThrow(
       /already holds a training; continue it with --resume or name another folder/,
@@ -164,6 +212,29 @@ describe('train', { timeout: TIMEOUT }, () => {
       /was begun with another batch, seed; resume it without these options/,
     );
     expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+  });
+
+  it('resumes with the data in another place, with the split it was begun with, but not with other data', async () => {
+    const run = runOf('killed');
+    const moved = join(folder, 'moved');
+    await cp(data, moved, { recursive: true });
+    const splits = readFileSync(join(moved, 'splits.json'), 'utf8');
+    const { train: trained, val, test } = JSON.parse(splits) as Record<string, string[]>;
+    writeFileSync(join(moved, 'splits.json'), JSON.stringify({ train: test, val, test: trained }));
+    await train(configOf({ data: moved }), { run, resume: true });
+    expect(JSON.parse(readFileSync(join(run, 'splits.json'), 'utf8'))).toMatchObject(JSON.parse(splits) as object);
+
+    const { labels } = tinyScan(trained![0]!, 64);
+    await writeNiftiFile(labelPath(moved, trained![0]!), {
+      ...labels,
+      data: labels.data.map((id) => (id === 1 ? 2 : id)),
+    });
+    const before = readFileSync(join(run, 'config.json'), 'utf8');
+    await expect(train(configOf({ data: moved, threads: 1 }), { run, resume: true })).rejects.toThrow(
+      /killed was begun with other slices or labels than .*moved holds; resume it with the data that it was begun with/,
+    );
+    expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+    await rm(join(moved, '.aaunet-cache'), { recursive: true });
   });
 
   it('has nothing to do where everything is done', async () => {

@@ -1,25 +1,28 @@
+import { mkdir } from 'node:fs/promises';
+
 import { manualSeed } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
 
-import { readDataset, type Dataset } from '../datasets/dataset.js';
+import { readDataset } from '../datasets/dataset.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
-import type { Splits } from '../datasets/splits.js';
 import { precisionOn } from '../inference/segment.js';
 import { focalCriterion } from '../losses/partial-focal.js';
-import { buildModel } from '../models/registry.js';
+import { buildModel, checkModelName } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
 import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, NOT_BEGUN } from './checkpoint.js';
 import { changedKeys, type TrainConfig } from './config.js';
 import { describeTrainingData } from './describe-training-data.js';
+import { checkDevice } from './device.js';
 import type { TrainEvent } from './events.js';
 import { TrainingLoop } from './loop.js';
 import { MetricsLog } from './metrics-log.js';
 import { writeModelFile } from './model-file.js';
 import { planTraining } from './plan.js';
+import { fingerprintOf, keepSplits, splitsOfRun, type RunData } from './run-data.js';
 import { readRunConfig, startRun } from './run-folder.js';
 import { gradientPass } from './step.js';
 import { Team } from './team.js';
@@ -27,6 +30,8 @@ import { Team } from './team.js';
 export interface TrainOptions {
   /** Run folder, made if needed. */
   readonly run: string;
+  /** Where to put the preprocessed slices if the data folder cannot be written to; by default the run folder. */
+  readonly fallback?: string | undefined;
   /** Continues from the last checkpoint of the run folder. */
   readonly resume?: boolean | undefined;
   readonly onEvent?: ((event: TrainEvent) => void) | undefined;
@@ -69,37 +74,46 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 }
 
 async function trainTogether(team: Team, wished: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { run, signal } = options;
+  const { run, fallback = run, signal } = options;
   const config = { ...wished, device: team.device(wished.device) };
   const emit = (team.isFirst ? options.onEvent : undefined) ?? (() => undefined);
   const resumed = options.resume === true && hasCheckpoint(run);
   if (!options.resume && hasCheckpoint(run))
     throw new Error(`${run} already holds a training; continue it with --resume or name another folder with --out.`);
   if (config.threads !== null) team.setThreads(config.threads);
+  checkModelName(config.model);
+  checkDevice(config.device);
 
   const dataset = await readDataset(config.data);
+  // Before the data are prepared: weights that are missing or another network's show at once.
+  const dtype = config.precision === 'fp64' ? 'float64' : 'float32';
+  manualSeed(config.seed);
+  using layer = buildModel(config.model);
+  if (config.init !== null && !resumed && team.isFirst) await initialize(layer, config.init, emit, signal);
+  layer.to({ device: config.device, memoryFormat: 'channels_last', dtype });
+  if (team.isFirst) await mkdir(run, { recursive: true });
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'prepare', done, total });
   };
-  const prepare = () =>
-    openSliceCache(dataset, { size: config.size, fit: config.fit, fallback: run, onProgress, signal });
+  const prepare = () => openSliceCache(dataset, { size: config.size, fit: config.fit, fallback, onProgress, signal });
   const cache = await team.firstAlone('slices', prepare, signal);
   try {
-    const splits = await team.firstAlone('splits', () => ensureSplits(dataset, cache, config.seed), signal);
+    const chooseSplits = () =>
+      resumed
+        ? splitsOfRun(run, { dataset, cache }, config.seed, (text) => {
+            emit({ type: 'message', text: `warning: ${text}` });
+          })
+        : ensureSplits(dataset, cache, config.seed);
+    const splits = await team.firstAlone('splits', chooseSplits, signal);
     const plan = planTraining(config, dataset, cache, splits);
     const complete = { ...wished, classWeights: { ...wished.classWeights, values: plan.weights } };
-    if (resumed) await checkSameRun(run, complete);
-    if (team.isFirst) await describeRun(run, complete, dataset, splits);
+    if (resumed) await checkSameRun(run, complete, { dataset, cache, splits });
+    if (team.isFirst) await describeRun(run, complete, { dataset, cache, splits });
     if (dataset.approximateHu) emit({ type: 'message', text: APPROXIMATE_HU });
     const precision = precisionOn(config.device, config.precision);
     if (precision !== config.precision)
       emit({ type: 'message', text: `computing in ${precision}: this processor has no instructions for bfloat16` });
 
-    const dtype = config.precision === 'fp64' ? 'float64' : 'float32';
-    manualSeed(config.seed);
-    using layer = buildModel(config.model);
-    if (config.init !== null && !resumed && team.isFirst) await initialize(layer, config.init, emit, signal);
-    layer.to({ device: config.device, memoryFormat: 'channels_last', dtype });
     using optimizer = new AdamW(layer.namedParameters(), config.optimizer);
     const { focalGamma: gamma } = config.loss;
     using criterion = focalCriterion(dataset, plan.weights, { gamma, device: config.device, dtype });
@@ -122,17 +136,34 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
 }
 
 /** A resumed training must be the one that was begun: only where it runs and where its files lie may change. */
-async function checkSameRun(run: string, config: TrainConfig): Promise<void> {
-  const changed = changedKeys(await readRunConfig(run), config, ['data', 'device', 'threads', 'init']);
+async function checkSameRun(
+  run: string,
+  config: TrainConfig,
+  { dataset, cache, splits }: RunData & { readonly splits: { readonly fingerprint?: string } },
+): Promise<void> {
+  // Runs of earlier versions have no fingerprint.
+  const { fingerprint } = splits;
+  const isOtherData = fingerprint !== undefined && fingerprint !== fingerprintOf(dataset, cache.cases, splits);
+  const changed = changedKeys(await readRunConfig(run), config, [
+    ...(['data', 'device', 'threads', 'init'] as const),
+    // They follow from the data.
+    ...(isOtherData ? (['classWeights'] as const) : []),
+  ]);
   if (changed.length > 0)
     throw new Error(
       `${run} was begun with another ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
     );
+  if (isOtherData)
+    throw new Error(
+      `${run} was begun with other slices or labels than ${config.data} holds; resume it with the data that it was begun with, or start anew with another --out.`,
+    );
 }
 
 /** Writes what a run folder says of its training: what repeats it, and what using its network takes. */
-async function describeRun(run: string, config: TrainConfig, dataset: Dataset, splits: Splits): Promise<void> {
+async function describeRun(run: string, config: TrainConfig, data: RunData): Promise<void> {
+  const { dataset, splits } = data;
   await startRun(run, config);
+  await keepSplits(run, data);
   const { model, window, size, fit, precision } = config;
   await writeModelFile(run, {
     software: SOFTWARE,

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ProfileRow } from '@aaunet/torch';
 import { markdownTable } from '../../metrics/evaluation-report.js';
 import { type CliContext, integerOf, print } from '../context.js';
+import { checkAskedModel } from '../model-name.js';
 
 interface BenchFlags {
   model: string;
@@ -56,6 +57,7 @@ export function addBench(program: Command, context: CliContext): void {
     .option('--json', 'print one line of JSON')
     .addHelpText('after', '\nExample:\n  aaunet bench --size 256 --phase infer --json')
     .action(async ({ json, threads, ...flags }: BenchFlags) => {
+      await checkAskedModel(flags.model);
       const { bench } = await import('../../bench.js');
       context.stderr.write(
         `measuring ${flags.model} at ${flags.size}x${flags.size}, batch ${flags.batch}, ${flags.dtype}\n`,

@@ -5,6 +5,7 @@ import { formatEvaluation } from '../../metrics/evaluation-report.js';
 import { type CliContext, interruptible, print, withProgress } from '../context.js';
 
 interface EvaluateFlags {
+  device?: string;
   split: 'train' | 'val' | 'test';
   empty: EmptyConvention;
   missed: MissedConvention;
@@ -30,13 +31,17 @@ export function addEvaluate(program: Command, context: CliContext): void {
         .choices(['nan', 'diagonal'])
         .default('nan'),
     )
+    .option('--device <device>', 'cpu or cuda (default: where it was trained)')
     .option('--json', 'print evaluation.json instead of a table')
     .addHelpText('after', '\nExample:\n  aaunet evaluate runs/first --split test')
-    .action(async (run: string, { split, empty, missed, json }: EvaluateFlags) => {
+    .action(async (run: string, { device, split, empty, missed, json }: EvaluateFlags) => {
       const { evaluateRun } = await import('../../evaluation/evaluate.js');
+      const onWarning = (text: string): void => {
+        context.stderr.write(`warning: ${text}\n`);
+      };
       const evaluation = await interruptible(context, (signal) =>
         withProgress(context, 'evaluate', 'slices', (onProgress) =>
-          evaluateRun(run, { split, empty, missed, onProgress, signal }),
+          evaluateRun(run, { device, split, empty, missed, onProgress, onWarning, signal }),
         ),
       );
       print(context, json ? JSON.stringify(evaluation, null, 2) : formatEvaluation(evaluation));

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { ReproduceEvent } from '../../comparison/reproduce.js';
 import { type CliContext, interruptible, print } from '../context.js';
 import { InterruptedError } from '../errors.js';
+import { checkAskedModel } from '../model-name.js';
 import { Progress } from '../progress.js';
 import { addTrainOptions, configFromFlags, TrainProgress, type TrainFlags } from './train.js';
 
@@ -73,6 +74,7 @@ export function addReproduce(program: Command, context: CliContext): void {
       );
       const resume = isBegun && flags.config === undefined ? { resume: true as const } : {};
       const config = await configFromFlags(data, { ...flags, ...resume, out });
+      for (const model of models ?? []) await checkAskedModel(model);
       const { reproduce } = await import('../../comparison/reproduce.js');
       const { readPaperFigures } = await import('../../comparison/comparison.js');
       const { formatComparison } = await import('../../comparison/format.js');

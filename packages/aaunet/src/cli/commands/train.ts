@@ -6,6 +6,7 @@ import type { TrainEvent } from '../../training/events.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
 import { InterruptedError, UsageError } from '../errors.js';
 import { endWith, endWithLauncher, isLaunched, launch, withoutNproc } from '../launch.js';
+import { checkAskedModel } from '../model-name.js';
 import { Progress } from '../progress.js';
 
 export interface TrainFlags {
@@ -47,8 +48,12 @@ export async function configFromFlags(data: string, flags: TrainFlags): Promise<
       () => true,
       () => false,
     ));
-  const file = isOwn ? own : flags.config;
-  return file === undefined ? resolveTrainConfig({}, values, 'The command line') : readTrainConfig(file, values);
+  if (isOwn) {
+    const { readRunConfig } = await import('../../training/run-folder.js');
+    return resolveTrainConfig(await readRunConfig(flags.out), values, own);
+  }
+  if (flags.config !== undefined) return readTrainConfig(flags.config, values);
+  return resolveTrainConfig({}, values, 'The command line');
 }
 
 /** Shows the events of a training as two bars (preparing the data, training) and lines that stay. */
@@ -150,6 +155,7 @@ export function addTrain(program: Command, context: CliContext): void {
     )
     .action(async (data: string, flags: TrainFlags) => {
       const config = await configFromFlags(data, flags);
+      await checkAskedModel(config.model);
       if (flags.nproc !== undefined && flags.nproc > 1) {
         const { nproc: processes } = flags;
         const args = withoutNproc(process.argv.slice(1));
@@ -177,7 +183,9 @@ export function addTrain(program: Command, context: CliContext): void {
         );
         if (result.interrupted) {
           throw new InterruptedError(
-            `Stopped after step ${result.steps} with a checkpoint; continue with: aaunet train ${data} --out ${flags.out} --resume`,
+            result.steps === 0
+              ? 'Stopped before the first step; the same command starts again.'
+              : `Stopped after step ${result.steps} with a checkpoint; continue with: aaunet train ${data} --out ${flags.out} --resume`,
           );
         }
         shown.finish();
