@@ -10,8 +10,7 @@ import {
 } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 
-import { Notes } from '../importers/importer.js';
-import { alignMask, type NiftiInput } from '../importers/masks.js';
+import { alignMask, type NiftiInput } from './align-mask.js';
 import type { Dataset, DatasetCase, SlicePlaces } from './dataset.js';
 
 /** A scan and its labels on one grid. */
@@ -46,7 +45,7 @@ async function readAligned({ image, label }: DatasetCase): Promise<ReturnType<ty
   };
   const [scan, mask] = [await inputOf(image), await inputOf(label)];
   try {
-    return alignMask(scan, mask, new Notes());
+    return alignMask(scan, mask);
   } catch (error) {
     throw new Error(`${label}: ${(error as Error).message}`, { cause: error });
   }

@@ -1,9 +1,9 @@
 import { SquarePlane, stackThree, toCanonical, windowToInput, type Volume } from '@aaunet/imaging';
 
-import { readDataset } from '../datasets/dataset.js';
 import { labelCount, readCase, type LabelledScan } from '../datasets/read-case.js';
 import { generatePhantom } from '../phantom/phantom.js';
 import type { ModelFile } from '../training/model-file.js';
+import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
 
 /** Slices as a scanner gives them: noise tells little of what a network does with heads. */
@@ -18,14 +18,16 @@ const CASES = 2;
 const PHANTOM_SIZE = 512;
 
 async function readTrainingScans(run: string): Promise<LabelledScan[]> {
-  const { data } = await readRunConfig(run);
-  const dataset = await readDataset(data);
-  const step = Math.max(1, Math.floor(dataset.cases.length / CASES));
-  const scans: LabelledScan[] = [];
-  for (const entry of dataset.cases.filter((_, index) => index % step === 0).slice(0, CASES)) {
-    scans.push(await readCase(entry, labelCount(dataset)));
-  }
-  return scans;
+  return withRunData(run, await readRunConfig(run), {}, async ({ dataset, splits }) => {
+    const cases = dataset.cases.filter(({ name }) => splits.train.includes(name));
+    const chosen = Array.from(
+      { length: Math.min(CASES, cases.length) },
+      (_, i) => cases[Math.floor((i * cases.length) / CASES)]!,
+    );
+    const scans: LabelledScan[] = [];
+    for (const entry of chosen) scans.push(await readCase(entry, labelCount(dataset)));
+    return scans;
+  });
 }
 
 function phantomScans({ size }: ModelFile): LabelledScan[] {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import { UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Lineage } from '../datasets/dataset.js';
+import { alignMask, hasNoOrientation } from '../datasets/align-mask.js';
 import { listFiles, niftiFilesIn, readText, type FoundFile } from './files.js';
 import {
   FIVE_TYPES,
@@ -18,7 +19,7 @@ import {
 } from './importer.js';
 import { BINARY_NOTE } from './instance22.js';
 import { RSNA, rsnaLineage } from './lineage.js';
-import { alignMask, binaryMapping, hasNoOrientation, mapLabels, readInput, readPair } from './masks.js';
+import { binaryMapping, mapLabels, readInput, readPair } from './masks.js';
 
 /** RSNA's flat folder has 750,000 files: it is never listed, slices are opened by name. */
 const DICOM_FOLDERS = /^(stage_2_train|stage_1_train|rsna.*|dicoms?)$/i;

@@ -84,7 +84,7 @@ describe('from data set to label map', { timeout: TIMEOUT }, () => {
   it('refuses a folder that is no run in one sentence', async () => {
     await expect(evaluateRun(folder)).rejects.toThrow(/config\.json/);
     await expect(loadEngine(folder)).rejects.toThrow(/holds no checkpoint; train it first/);
-    await expect(loadEngine(join(folder, 'none'))).rejects.toThrow(/Expected --model to be a run folder/);
+    await expect(loadEngine(join(folder, 'none'))).rejects.toThrow(/Expected a network: a run folder/);
   });
 
   it('predicts NIfTI of another size and orientation, and a DICOM series, each into its own geometry', async () => {

@@ -79,6 +79,6 @@ function locate(model: string): { folder: string; weights: string } {
   if (found?.isDirectory()) return { folder: model, weights: checkpointPath(model, chosenCheckpoint(model)) };
   if (found?.isFile() && model.endsWith('.safetensors')) return { folder: dirname(model), weights: model };
   throw new Error(
-    `Expected --model to be a run folder, a .safetensors file with its model.json beside it or an .onnx file, found ${model}.`,
+    `Expected a network: a run folder, a .safetensors file with its model.json beside it or an .onnx file, found ${model}.`,
   );
 }

@@ -106,7 +106,7 @@ describe('serve', () => {
     await expect(serve({ page: join(folder, 'none') })).rejects.toThrow('npm run build');
     const page = join(folder, 'page');
     await expect(serve({ page, model: join(folder, 'none.onnx') })).rejects.toThrow('aaunet export');
-    await expect(serve({ page, model: join(folder, 'run') })).rejects.toThrow('Expected --model to be a run folder');
+    await expect(serve({ page, model: join(folder, 'run') })).rejects.toThrow('Expected a network: a run folder');
     const port = Number(new URL(server.url).port);
     await expect(serve({ page: join(folder, 'page'), port })).rejects.toThrow('--port');
   });
