@@ -2,6 +2,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { wrongBool } from './bool-bytes.js';
 import {
   byteLengthOf,
   isSafetensorsDtype,
@@ -118,15 +119,9 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
         new Error(`tensor ${summary(entry.name)} ends early: the file became shorter while open`),
       );
     }
-    // A bool that is neither 0 nor 1 is undefined behaviour in the C++ that will use it.
-    if (entry.dtype === 'BOOL') {
-      const wrong = chunk.find((byte) => byte > 1);
-      if (wrong !== undefined) {
-        throw refused(
-          this.path,
-          new Error(`tensor ${summary(entry.name)}: expected BOOL bytes 0 or 1, found ${wrong}`),
-        );
-      }
+    const wrong = entry.dtype === 'BOOL' ? wrongBool(chunk) : undefined;
+    if (wrong !== undefined) {
+      throw refused(this.path, new Error(`tensor ${summary(entry.name)}: expected BOOL bytes 0 or 1, found ${wrong}`));
     }
   }
 }

@@ -82,12 +82,9 @@ export function trace(body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
     if (Array.isArray(argument)) return argument.map(record);
     return argument as TracedArgument;
   };
-  const dependsOnInputs = (argument: unknown): boolean => {
-    if (argument instanceof Tensor) {
-      const traced = known.get(argument);
-      return traced !== undefined && traced.constant === undefined;
-    }
-    return Array.isArray(argument) && argument.some(dependsOnInputs);
+  const dependsOnInputs = (tensor: Tensor): boolean => {
+    const traced = known.get(tensor);
+    return traced !== undefined && traced.constant === undefined;
   };
 
   const watch = (name: string, all: unknown[], run: () => unknown): unknown => {
@@ -95,8 +92,8 @@ export function trace(body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
     const hasKeywords = typeof last === 'object' && last !== null && !Array.isArray(last) && !(last instanceof Tensor);
     const positional = hasKeywords ? all.slice(0, -1) : all;
     const keywords = hasKeywords ? (last as Record<string, unknown>) : {};
-    const matters = positional.some(dependsOnInputs) || Object.values(keywords).some(dependsOnInputs);
-    if (!matters) return run();
+    const given = [...tensorsIn([...positional, ...Object.values(keywords)])];
+    if (!given.some(dependsOnInputs)) return run();
     const [base = '', overload] = name.split('.');
     const isInPlace = base.endsWith('_');
     const changed = positional[0] as Tensor;
@@ -117,7 +114,6 @@ export function trace(body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
     const traced = results.map(add);
     if (isInPlace) known.set(changed, traced[0]!);
     if (!isInPlace) {
-      const given = [...positional, ...Object.values(keywords)].flatMap((argument) => [...tensorsIn(argument)]);
       for (const one of results)
         for (const other of given.filter((tensor) => VIEWS_OR_COPIES.has(base) || one.sharesMemory(tensor)))
           for (const shared of [one, other]) known.get(shared)!.isShared = true;

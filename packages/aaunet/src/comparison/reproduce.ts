@@ -11,7 +11,7 @@ import type { SliceRef } from '../datasets/sampler.js';
 import type { CachedCase } from '../datasets/slice-cache.js';
 import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
-import { checkModelName, TABLE_I } from '../models/registry.js';
+import { checkedModelName, TABLE_I } from '../models/registry.js';
 import { changedKeys, type TrainConfig } from '../training/config.js';
 import { checkDevice } from '../training/device.js';
 import { withRunData } from '../training/run-data.js';
@@ -75,7 +75,7 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
   const { out, models = TABLE_I, paper, signal } = options;
   const emit = options.onEvent ?? (() => undefined);
   const stopped = (): boolean => signal?.aborted === true;
-  for (const model of models) checkModelName(model);
+  for (const model of models) checkedModelName(model);
   checkDevice(config.device);
   await readDataset(config.data);
   await keepConfig(out, config);

@@ -1,10 +1,13 @@
 import { SquarePlane, stackThree, toCanonical, windowToInput, type Volume } from '@aaunet/imaging';
 
+import { readDataset } from '../datasets/dataset.js';
 import { labelCount, readCase, type LabelledScan } from '../datasets/read-case.js';
+import { readSplits } from '../datasets/splits.js';
 import { generatePhantom } from '../phantom/phantom.js';
 import type { ModelFile } from '../training/model-file.js';
-import { withRunData } from '../training/run-data.js';
+import { keptSplits } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
+import { spread } from './eight-bits.js';
 
 /** Slices as a scanner gives them: noise tells little of what a network does with heads. */
 export interface RealSlices {
@@ -17,17 +20,16 @@ const CASES = 2;
 /** The largest size at which phantoms are computed; others are resized. */
 const PHANTOM_SIZE = 512;
 
-async function readTrainingScans(run: string): Promise<LabelledScan[]> {
-  return withRunData(run, await readRunConfig(run), {}, async ({ dataset, splits }) => {
-    const cases = dataset.cases.filter(({ name }) => splits.train.includes(name));
-    const chosen = Array.from(
-      { length: Math.min(CASES, cases.length) },
-      (_, i) => cases[Math.floor((i * cases.length) / CASES)]!,
-    );
-    const scans: LabelledScan[] = [];
-    for (const entry of chosen) scans.push(await readCase(entry, labelCount(dataset)));
-    return scans;
-  });
+/** Undefined where it is not known which cases the run was trained on. @throws where its data are not at hand */
+async function readTrainingScans(run: string): Promise<LabelledScan[] | undefined> {
+  const { data } = await readRunConfig(run);
+  const dataset = await readDataset(data);
+  const splits = (await keptSplits(run, dataset)) ?? (await readSplits(dataset));
+  if (splits === undefined) return undefined;
+  const cases = dataset.cases.filter(({ name }) => splits.train.includes(name));
+  const scans: LabelledScan[] = [];
+  for (const entry of spread(cases, CASES)) scans.push(await readCase(entry, labelCount(dataset)));
+  return scans;
 }
 
 function phantomScans({ size }: ModelFile): LabelledScan[] {

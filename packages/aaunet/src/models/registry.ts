@@ -127,9 +127,10 @@ export function isModelName(name: string): name is ModelName {
   return Object.hasOwn(MODELS, name);
 }
 
-/** @throws Error of one sentence where there is no such network. */
-export function checkModelName(name: string): asserts name is ModelName {
+/** The name, known to be one. @throws Error of one sentence where there is no such network. */
+export function checkedModelName(name: string): ModelName {
   if (!isModelName(name)) throw new Error(`There is no network '${name}'; choose one of ${MODEL_NAMES.join(', ')}.`);
+  return name;
 }
 
 /**
@@ -138,8 +139,7 @@ export function checkModelName(name: string): asserts name is ModelName {
  * @throws naming the networks there are when there is none of that name.
  */
 export function buildModel(name: string, options: NetworkOptions = { inChannels: 3, classes: 8 }): Layer {
-  checkModelName(name);
-  return MODELS[name].build(options);
+  return MODELS[checkedModelName(name)].build(options);
 }
 
 export interface ModelSummary {

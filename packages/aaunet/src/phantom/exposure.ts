@@ -66,7 +66,8 @@ export class Exposure {
         }
         let value = soft[a]! * w00 + soft[a + 1]! * w10 + soft[b]! * w01 + soft[b + 1]! * w11;
         let free = 1;
-        if (bone[a]! < 3 || bone[b + 1]! < 3 || bone[a + 1]! < 3 || bone[b]! < 3) {
+        const isNearBone = bone[a]! < 3 || bone[b + 1]! < 3 || bone[a + 1]! < 3 || bone[b]! < 3;
+        if (isNearBone) {
           const d = bone[a]! * w00 + bone[a + 1]! * w10 + bone[b]! * w01 + bone[b + 1]! * w11;
           const share = inside(d, softness);
           if (share > 0) {
@@ -75,9 +76,8 @@ export class Exposure {
             value += share * (density - value);
             free = 1 - share;
           }
-          const gas = air[a]! * w00 + air[a + 1]! * w10 + air[b]! * w01 + air[b + 1]! * w11;
-          value += inside(gas, softness) * (-1000 - value);
-        } else if (air[a]! < 3 || air[b + 1]! < 3) {
+        }
+        if (isNearBone || air[a]! < 3 || air[b + 1]! < 3) {
           const gas = air[a]! * w00 + air[a + 1]! * w10 + air[b]! * w01 + air[b + 1]! * w11;
           value += inside(gas, softness) * (-1000 - value);
         }

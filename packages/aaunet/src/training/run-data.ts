@@ -40,6 +40,15 @@ export async function keepSplits(run: string, { dataset, cache, splits }: RunDat
   await writeJsonAtomic(join(run, 'splits.json'), { train, val, test, seed, fingerprint });
 }
 
+/** The split that a run was begun with; undefined of a run of an earlier version, which kept none. @throws as {@link splitsOfRun} */
+export async function keptSplits(
+  run: string,
+  { cases }: Pick<Dataset, 'cases'>,
+): Promise<z.output<typeof runSplitsSchema> | undefined> {
+  const path = join(run, 'splits.json');
+  return existsSync(path) ? readSplitsFile(path, runSplitsSchema, cases) : undefined;
+}
+
 /**
  * The split of a run; that of its data set for a run of an earlier version, which kept none.
  *
@@ -51,8 +60,8 @@ export async function splitsOfRun(
   seed: number,
   onWarning: (text: string) => void = () => undefined,
 ): Promise<Splits & { readonly fingerprint?: string }> {
-  const path = join(run, 'splits.json');
-  if (existsSync(path)) return readSplitsFile(path, runSplitsSchema, dataset.cases);
+  const kept = await keptSplits(run, dataset);
+  if (kept) return kept;
   onWarning(
     `${run} does not say which patients it was trained on (an earlier version wrote it); taking the split that ${dataset.folder} has now`,
   );

@@ -9,7 +9,7 @@ import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
 import { precisionOn } from '../inference/segment.js';
 import { focalCriterion } from '../losses/partial-focal.js';
-import { buildModel, checkModelName } from '../models/registry.js';
+import { buildModel } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
 import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
@@ -81,7 +81,6 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
   if (!options.resume && hasCheckpoint(run))
     throw new Error(`${run} already holds a training; continue it with --resume or name another folder with --out.`);
   if (config.threads !== null) team.setThreads(config.threads);
-  checkModelName(config.model);
   checkDevice(config.device);
 
   const dataset = await readDataset(config.data);

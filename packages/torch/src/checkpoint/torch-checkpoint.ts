@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 
+import { wrongBool } from '../bool-bytes.js';
 import { PickleGlobal, PickleTuple, unpickle, type PickleRules, type PickleValue } from './pickle.js';
 import { listStoredEntries, readExactly, type StoredEntry } from './stored-zip.js';
 
@@ -102,8 +103,7 @@ export class TorchCheckpoint implements Disposable {
       if (got === 0) throw new Error(`${this.path} became shorter while it was read.`);
       done += got;
     }
-    // A bool that is neither 0 nor 1 is undefined behaviour in the C++ that will use it.
-    const wrong = tensor.dtype === 'bool' ? into.find((byte) => byte > 1) : undefined;
+    const wrong = tensor.dtype === 'bool' ? wrongBool(into) : undefined;
     if (wrong !== undefined) throw new Error(`${this.path}: expected the bytes 0 or 1 of bools, found ${wrong}.`);
   }
 
