@@ -7,6 +7,7 @@ import {
   type NiftiHeader,
   type Volume,
 } from '@aaunet/imaging';
+import { readNiftiFile } from '@aaunet/imaging/node';
 
 /** A volume of a NIfTI file and where its geometry is from. */
 export interface NiftiInput {
@@ -16,7 +17,16 @@ export interface NiftiInput {
 
 /** Takes note of what was odd, or mended. */
 export interface NoteTaker {
-  add(level: 'found' | 'fixed', message: string): void;
+  add(level: 'found' | 'fixed' | 'warning', message: string): void;
+}
+
+const NOBODY: NoteTaker = { add: () => undefined };
+
+/** Reads a NIfTI file, taking note of what is odd about its header. */
+export async function readInput(path: string, what: string, notes = NOBODY): Promise<NiftiInput> {
+  const { volume, header } = await readNiftiFile(path);
+  for (const { message } of header.problems) notes.add('warning', `${what}: ${message}`);
+  return { volume, affineFrom: header.affineFrom };
 }
 
 /** Corners closer than this (mm) are one place, whatever the rounding of two writers. */
@@ -29,11 +39,7 @@ const SAME_MM = 0.1;
  *
  * @throws Error of one sentence where they do not fit
  */
-export function alignMask(
-  image: NiftiInput,
-  mask: NiftiInput,
-  notes: NoteTaker = { add: () => undefined },
-): { image: Volume; mask: Volume } {
+export function alignMask(image: NiftiInput, mask: NiftiInput, notes = NOBODY): { image: Volume; mask: Volume } {
   const [scan, marks] = [image.volume, mask.volume];
   const same = sizeOf(scan) === sizeOf(marks);
   if (same && hasNoOrientation(mask) !== hasNoOrientation(image)) {

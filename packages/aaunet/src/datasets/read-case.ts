@@ -8,9 +8,8 @@ import {
   toLabelVolume,
   type Volume,
 } from '@aaunet/imaging';
-import { readNiftiFile } from '@aaunet/imaging/node';
 
-import { alignMask, type NiftiInput } from './align-mask.js';
+import { alignMask, readInput } from './align-mask.js';
 import type { Dataset, DatasetCase, SlicePlaces } from './dataset.js';
 
 /** A scan and its labels on one grid. */
@@ -39,11 +38,7 @@ export async function readCase(entry: DatasetCase, classes: number): Promise<Lab
 }
 
 async function readAligned({ image, label }: DatasetCase): Promise<ReturnType<typeof alignMask>> {
-  const inputOf = async (path: string): Promise<NiftiInput> => {
-    const { volume, header } = await readNiftiFile(path);
-    return { volume, affineFrom: header.affineFrom };
-  };
-  const [scan, mask] = [await inputOf(image), await inputOf(label)];
+  const [scan, mask] = [await readInput(image, 'image'), await readInput(label, 'mask')];
   try {
     return alignMask(scan, mask);
   } catch (error) {

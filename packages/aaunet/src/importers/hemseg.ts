@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 import { UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Lineage } from '../datasets/dataset.js';
-import { alignMask, hasNoOrientation } from '../datasets/align-mask.js';
+import { alignMask, hasNoOrientation, readInput, type NiftiInput } from '../datasets/align-mask.js';
 import { listFiles, niftiFilesIn, readText, type FoundFile } from './files.js';
 import {
   FIVE_TYPES,
@@ -19,7 +19,7 @@ import {
 } from './importer.js';
 import { BINARY_NOTE } from './instance22.js';
 import { RSNA, rsnaLineage } from './lineage.js';
-import { binaryMapping, mapLabels, readInput, readPair } from './masks.js';
+import { binaryMapping, mapLabels, readPair } from './masks.js';
 
 /** RSNA's flat folder has 750,000 files: it is never listed, slices are opened by name. */
 const DICOM_FOLDERS = /^(stage_2_train|stage_1_train|rsna.*|dicoms?)$/i;
@@ -173,12 +173,7 @@ async function readFromDicom(mask: FoundFile, { dicom, slices }: DicomSource, no
 }
 
 /** By the mask's own geometry where that fits the image's, else slice by slice as the list has them. */
-function placeMask(
-  image: Volume,
-  mask: Awaited<ReturnType<typeof readInput>>,
-  order: readonly number[],
-  notes: Notes,
-): Volume {
+function placeMask(image: Volume, mask: NiftiInput, order: readonly number[], notes: Notes): Volume {
   if (!hasNoOrientation(mask)) {
     try {
       return alignMask({ volume: image, affineFrom: 'sform' }, mask, notes).mask;

@@ -1,15 +1,7 @@
 import type { Volume } from '@aaunet/imaging';
-import { readNiftiFile } from '@aaunet/imaging/node';
 
-import { alignMask, type NiftiInput } from '../datasets/align-mask.js';
+import { alignMask, readInput } from '../datasets/align-mask.js';
 import type { ImportedCase, Notes } from './importer.js';
-
-/** Reads a NIfTI file, taking note of what is odd about its header. */
-export async function readInput(path: string, what: string, notes: Notes): Promise<NiftiInput> {
-  const { volume, header } = await readNiftiFile(path);
-  for (const { message } of header.problems) notes.add('warning', `${what}: ${message}`);
-  return { volume, affineFrom: header.affineFrom };
-}
 
 /** Reads an image and its mask, brings the mask into the image's voxel order and gives its values Table I's numbers. */
 export async function readPair(

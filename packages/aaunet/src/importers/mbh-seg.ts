@@ -1,12 +1,12 @@
 import type { Volume } from '@aaunet/imaging';
 
 import { UNKNOWN_LABEL } from '../datasets/annotation.js';
-import { alignMask } from '../datasets/align-mask.js';
+import { alignMask, readInput } from '../datasets/align-mask.js';
 import { BHSD_LABELS } from './bhsd.js';
 import { listFiles, niftiStem, type FoundFile } from './files.js';
 import { FIVE_TYPES, type ImportedCase, type Importer, type Notes, type SkippedCase } from './importer.js';
 import { cq500Lineage, rsnaLineage } from './lineage.js';
-import { mapLabels, readInput } from './masks.js';
+import { mapLabels } from './masks.js';
 
 interface CaseFiles {
   image?: FoundFile;

@@ -6,11 +6,11 @@ import { isPairedName, readVolume, type ReadVolume } from '@aaunet/imaging/node'
 
 import { UNKNOWN_LABEL, UNKNOWN_NAME } from '../datasets/annotation.js';
 import { readJson } from '../schema-errors.js';
-import { alignMask, type NiftiInput } from '../datasets/align-mask.js';
+import { alignMask, readInput, type NiftiInput } from '../datasets/align-mask.js';
 import { listFiles, niftiStem } from './files.js';
 import type { ImportedCase, Importer, Notes } from './importer.js';
 import { cq500Lineage, rsnaLineage } from './lineage.js';
-import { mapLabels, readInput, valueMapping } from './masks.js';
+import { mapLabels, valueMapping } from './masks.js';
 import { pairsSchema, type Pair, type PairsFile } from './pairs-file.js';
 
 const MAX_SEG_BYTES = 2 ** 29;
