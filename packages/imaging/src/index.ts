@@ -20,6 +20,7 @@ export type { AxisMap, Canonical } from './canonical.js';
 export { connectedComponents } from './components.js';
 export type { Components } from './components.js';
 export { toHuVolume, toLabelVolume } from './convert.js';
+export { count } from './count.js';
 export { crc32 } from './crc32.js';
 export { chooseDicomSeries, selectorOf, whyNotChosen } from './dicom/choose.js';
 export type { SeriesChoice } from './dicom/choose.js';
@@ -46,7 +47,6 @@ export type {
 export { loadChosenSeries, readScannedFile } from './dicom/scan.js';
 export type { DicomFolder, FileSource } from './dicom/scan.js';
 export { describeSeries, groupDicomSeries } from './dicom/series.js';
-export { count } from './dicom/series-problems.js';
 export type { DicomProblem, DicomProblemCode, DicomSeries } from './dicom/series.js';
 export { readDicomSlice, readDicomSlices } from './dicom/slice.js';
 export type { DicomSlice, Orientation, PixelEncoding } from './dicom/slice.js';
@@ -71,7 +71,7 @@ export { CLASS_COUNT, isBlood, LABEL_NUMBERS, LABELS, labelById, labelByName, la
 export type { Label, LabelName } from './labels.js';
 export { classProbabilities, likeliestLabels } from './likeliest-labels.js';
 export type { LogitShape } from './likeliest-labels.js';
-export { labelVolumesMl, valueRange } from './measure.js';
+export { formatMl, labelVolumesMl, valueRange } from './measure.js';
 export type { ValueRange } from './measure.js';
 export type { NiftiImage, NiftiReadOptions } from './nifti/assembler.js';
 export type { NiftiHeader, NiftiProblem, NiftiProblemCode, NiftiType } from './nifti/header.js';

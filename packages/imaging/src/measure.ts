@@ -4,6 +4,12 @@ import { CLASS_COUNT } from './labels.js';
 import { sliceOf } from './slices.js';
 import type { Volume } from './volume.js';
 
+/** A volume in mL for people: small ones with more digits, so that no lesion becomes 0. */
+export function formatMl(value: number): string {
+  if (value >= 0.05 || value === 0) return value.toFixed(1);
+  return value >= 0.001 ? value.toFixed(3) : value.toPrecision(1);
+}
+
 /** Smallest, largest and mean value of a volume. */
 export interface ValueRange {
   readonly min: number;

@@ -10,7 +10,7 @@ export {
 } from './node/dicom-folder.js';
 export type { DicomFolder } from './node/dicom-folder.js';
 export { openZipFile } from './node/file-source.js';
-export { isPairedName, readNiftiFile, readNiftiFileHeader, writeNiftiFile } from './node/nifti-file.js';
+export { findPair, isPairedName, readNiftiFile, readNiftiFileHeader, writeNiftiFile } from './node/nifti-file.js';
 export type { NiftiFileWriteOptions } from './node/nifti-file.js';
 export { kindOfInput, readVolume } from './node/read-volume.js';
 export type { ReadVolume } from './node/read-volume.js';

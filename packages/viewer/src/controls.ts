@@ -45,23 +45,17 @@ function bindFiles(viewer: Viewer): void {
 
 function bindDrop(viewer: Viewer): void {
   const target = box('stage');
-  // NiiVue lets no drop on its canvas pass, so it must not see any.
-  const listen = (name: 'dragover' | 'drop', listener: (event: DragEvent) => void): void => {
-    const first = (event: DragEvent): void => {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      listener(event);
-    };
-    addEventListener(name, first, { capture: true });
-  };
-  listen('dragover', () => {
+  addEventListener('dragover', (event) => {
+    event.preventDefault();
     target.classList.add('over');
   });
   addEventListener('dragleave', () => {
     target.classList.remove('over');
   });
-  listen('drop', ({ dataTransfer }) => {
+  addEventListener('drop', (event) => {
+    event.preventDefault();
     target.classList.remove('over');
+    const { dataTransfer } = event;
     if (dataTransfer)
       attempt(async () => {
         viewer.open(await droppedFiles(dataTransfer));

@@ -1,7 +1,6 @@
-import { labelById, LABELS } from '@aaunet/imaging';
+import { formatMl, labelById, LABELS } from '@aaunet/imaging';
 
 import { box, element } from './elements.js';
-import { ml } from './report.js';
 import { bloodMl, findingsOf, isAssessed, type Finding, type Session } from './session.js';
 
 /** What a user asks for in the table of findings. */
@@ -41,8 +40,7 @@ export function bindFindings(session: () => Readonly<Session>, actions: Findings
 
 const body = (): HTMLTableSectionElement => element('findings', HTMLTableElement).tBodies[0]!;
 
-const amount = ({ ml: volume, isAssessed: isKnown }: Finding): string =>
-  volume > 0 || isKnown ? ml(volume) : 'not assessed';
+const amount = ({ ml, isAssessed: isKnown }: Finding): string => (ml > 0 || isKnown ? formatMl(ml) : 'not assessed');
 
 export function showFindings(session: Session): void {
   const findings = findingsOf(session);
@@ -58,7 +56,7 @@ export function showFindings(session: Session): void {
     jump.textContent = slice === undefined ? '' : String(slice + 1);
     jump.setAttribute('aria-label', `Go to slice ${(slice ?? 0) + 1} with most ${name}`);
   }
-  box('total').textContent = isKnown ? `${ml(bloodMl(findings))} mL of blood` : '';
+  box('total').textContent = isKnown ? `${formatMl(bloodMl(findings))} mL of blood` : '';
 }
 
 /** Where in the study there is something: a tick of each type's colour over the slider. */

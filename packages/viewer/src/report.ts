@@ -1,4 +1,4 @@
-import { count, labelById, spacingOf } from '@aaunet/imaging';
+import { count, formatMl, labelById, spacingOf } from '@aaunet/imaging';
 
 import type { Origin } from './origin.js';
 import { bloodMl, type Finding } from './session.js';
@@ -6,12 +6,6 @@ import type { Study } from './study.js';
 
 const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-
-/** mL in words: small ones with more digits, so that no lesion becomes 0. */
-export function ml(value: number): string {
-  if (value >= 0.05 || value === 0) return value.toFixed(1);
-  return value >= 0.001 ? value.toFixed(3) : value.toPrecision(1);
-}
 
 export interface Reported {
   readonly study: Study;
@@ -39,9 +33,9 @@ function wordsOf(origin: Origin): string {
 /** The one-page report, complete in itself; the picture is what the page shows. */
 export function reportPage({ study, findings, origin, warnings, picture }: Reported): string {
   const { scan } = study;
-  const rows = findings.map(({ id, name, ml: volume, slice, isAssessed }) => {
+  const rows = findings.map(({ id, name, ml, slice, isAssessed }) => {
     const { title, color } = labelById(id);
-    const found = volume > 0 ? ml(volume) : isAssessed ? 'none found' : 'not assessed';
+    const found = ml > 0 ? formatMl(ml) : isAssessed ? 'none found' : 'not assessed';
     return `<tr><td><i style="background:rgb(${color.join()})"></i>${name} <small>${title}</small></td><td>${found}</td><td>${slice === undefined ? '' : slice + 1}</td></tr>`;
   });
   const [x, y] = spacingOf(scan.affine);
@@ -54,7 +48,7 @@ td,th{text-align:left;padding:.2rem .5rem;border-bottom:1px solid #ccc}i{display
 img{max-width:100%;max-height:12cm;background:#000}small{color:#555}</style></head><body>
 <h1>${escape(study.name)}</h1>
 ${warnings.map((text) => `<p class="w">${escape(text)}</p>`).join('\n')}
-<h2>Findings: ${ml(bloodMl(findings))} mL of blood</h2>
+<h2>Findings: ${formatMl(bloodMl(findings))} mL of blood</h2>
 <table><tr><th>Type</th><th>mL</th><th>Most in slice</th></tr>${rows.join('\n')}</table>
 <p>${wordsOf(origin)}</p>
 <p>${count(scan.slices, 'slice')} of ${scan.columns} x ${scan.rows} pixels of ${x.toFixed(2)} x ${y.toFixed(2)} mm; ${study.source === 'dicom' ? 'DICOM' : 'NIfTI'}. Slices are numbered from inferior.</p>

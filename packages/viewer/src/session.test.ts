@@ -1,10 +1,9 @@
-import { LABELS, toCanonical, type Volume } from '@aaunet/imaging';
+import { formatMl, LABELS, toCanonical, type Volume } from '@aaunet/imaging';
 import { describe, expect, it } from 'vitest';
 
 import { readModelInfo } from './model-file.js';
 import { LabelEditor } from './label-editor.js';
 import { makerOf, type Origin } from './origin.js';
-import { ml } from './report.js';
 import { bloodMl, findingsOf, newSession, noticeOf, warningsOf, type Session } from './session.js';
 import { isTrueToScale, type Study } from './study.js';
 import { densityModel } from './testing-model.js';
@@ -100,7 +99,7 @@ describe('what is said of masks', () => {
   });
 
   it('lets no lesion become 0 mL', () => {
-    expect([0, 0.000127, 0.004, 0.06, 12.34].map(ml)).toEqual(['0.0', '0.0001', '0.004', '0.1', '12.3']);
+    expect([0, 0.000127, 0.004, 0.06, 12.34].map(formatMl)).toEqual(['0.0', '0.0001', '0.004', '0.1', '12.3']);
   });
 
   it('knows where planes across the slices are false: tilt, uneven slices', () => {

@@ -1,4 +1,4 @@
-import { affineColumn, count, selectorOf, type AxisMap, type DicomSeries, type Volume } from '@aaunet/imaging';
+import { count, selectorOf, tiltDegrees, type AxisMap, type DicomSeries, type Volume } from '@aaunet/imaging';
 
 import type { Masks } from './masks.js';
 
@@ -40,13 +40,10 @@ export function seriesOffer(all: readonly DicomSeries[], chosen?: DicomSeries): 
   return { options, chosen: chosen && selectorOf(chosen, all) };
 }
 
-/** Part of a slice step that may run along the slices: half a degree of tilt. */
-const LEAST_TILT = 0.01;
+/** Degrees of gantry tilt that nobody sees in the planes. */
+const LEAST_TILT = 0.573;
 
 /** Whether planes across the slices show true distances: not of a tilted gantry, nor where slices are unevenly spaced. */
 export function isTrueToScale({ affine, positions }: Volume): boolean {
-  const [i, j, k] = [affineColumn(affine, 0), affineColumn(affine, 1), affineColumn(affine, 2)];
-  const cosine = (a: typeof i, b: typeof i): number =>
-    (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) / (Math.hypot(...a) * Math.hypot(...b));
-  return positions === undefined && Math.hypot(cosine(i, k), cosine(j, k)) < LEAST_TILT;
+  return positions === undefined && tiltDegrees(affine) < LEAST_TILT;
 }

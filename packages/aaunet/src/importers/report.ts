@@ -1,7 +1,6 @@
-import { medianOf } from '@aaunet/imaging';
+import { count, medianOf } from '@aaunet/imaging';
 import { z } from 'zod';
 
-import { count } from '../count.js';
 import { lineageSchema } from '../datasets/dataset.js';
 import type { Note, SkippedCase } from './importer.js';
 

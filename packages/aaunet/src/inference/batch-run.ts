@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { inputFingerprint, originOf, readManifest, writeManifest, type ManifestResult } from './manifest.js';
@@ -46,7 +46,7 @@ export class BatchRun {
       const fingerprint = await inputFingerprint(input, identity, { ...settings, seriesUid, repair }, out);
       const entry = earlier.find((result) => result.name === name);
       const isDone = entry?.status === 'done' && entry.fingerprint === fingerprint;
-      if (resume && isDone && (await isFile(join(out, name, 'report.json')))) {
+      if (resume && isDone && existsSync(join(out, name, 'report.json'))) {
         run.results.push(entry);
         run.skipped.push(input);
       } else {
@@ -92,11 +92,4 @@ export class BatchRun {
     // A process that does one scan for another leaves the manifest to that one.
     if (this.options.as === undefined) await writeManifest(this.options.out, this.results);
   }
-}
-
-function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
 }

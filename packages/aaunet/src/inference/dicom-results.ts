@@ -17,19 +17,22 @@ import { readSliceFile } from '@aaunet/imaging/node';
 
 import type { Problem, SegmentationReport } from './report.js';
 
-/** The DICOM source that results of a scan refer to, or why there are none. */
-export type DicomOrigin = { readonly source: ResultSource } | { readonly source?: never; readonly problem: Problem };
+/** The DICOM source that results of a scan refer to; where there is none, why. */
+export interface DicomOrigin {
+  readonly source?: ResultSource;
+  readonly problems: readonly Problem[];
+}
 
 /** Reads what DICOM results take over from a series. */
 export async function dicomOrigin(series: DicomSeries): Promise<DicomOrigin> {
   const none = (reason: string): DicomOrigin => ({
-    problem: { code: 'no-dicom-results', message: `No DICOM objects are written: ${reason}` },
+    problems: [{ code: 'no-dicom-results', message: `No DICOM objects are written: ${reason}` }],
   });
   // Not the error's own words: they name the file, and its path may tell who was scanned.
   const bytes = await readSliceFile(series.slices[0]!).catch(() => undefined);
   if (bytes === undefined) return none('the source could not be read a second time.');
   try {
-    return { source: readResultSource(series, bytes) };
+    return { source: readResultSource(series, bytes), problems: [] };
   } catch (error) {
     if (error instanceof ImagingError) return none(error.message);
     throw error;

@@ -1,10 +1,7 @@
-import { LABELS } from '@aaunet/imaging';
+import { count, formatMl, LABELS } from '@aaunet/imaging';
 
-import { count } from '../count.js';
 import { escapeHtml, htmlPage, htmlPicture, htmlTable } from './html.js';
 import { sliceRanges, type SegmentationReport, type TypeFinding } from './report.js';
-
-const ml = (value: number): string => (value >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(3));
 
 function findingRow(finding: TypeFinding): string[] {
   const { name, title, assessed, volumeMl, slices, lesions, largestLesion } = finding;
@@ -15,10 +12,10 @@ function findingRow(finding: TypeFinding): string[] {
   if (lesions === 0 || !largestLesion) return [label, 'none found', '', '', '', ''];
   return [
     label,
-    ml(volumeMl),
+    formatMl(volumeMl),
     String(lesions),
     `${largestLesion.diameterMm.toFixed(0)} (slice ${largestLesion.diameterSlice})`,
-    ml(largestLesion.abcOver2Ml),
+    formatMl(largestLesion.abcOver2Ml),
     sliceRanges(slices),
   ];
 }
@@ -61,7 +58,7 @@ export function renderHtmlReport(report: SegmentationReport, { montage, pair }: 
     `<h1>${escapeHtml(name)}</h1>
 <p class="quiet">Automatic outlines of intracranial hemorrhage by ${escapeHtml(model.name)} (${escapeHtml(software)}), not looked at by any person.</p>
 ${warnings.map((text) => `<p class="notice">${escapeHtml(text)}</p>`).join('\n')}
-<h2>Findings: ${ml(bloodMl)} mL of blood</h2>
+<h2>Findings: ${formatMl(bloodMl)} mL of blood</h2>
 ${htmlTable(
   ['type', 'volume, mL', 'lesions', 'largest diameter, mm', 'ABC/2 of the largest, mL', 'slices'],
   report.types.map(findingRow),

@@ -1,7 +1,7 @@
+import { count } from '@aaunet/imaging';
 import { inspect as inspectScan, type InspectedSeries, type Inspection } from '@aaunet/imaging/node';
 
 import { writeFileAtomic } from '../atomic.js';
-import { count } from '../count.js';
 import { renderScanSheet } from './scan-sheet.js';
 
 export interface InspectScanOptions {

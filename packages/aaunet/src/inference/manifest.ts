@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
-import { isPairedName, kindOfInput } from '@aaunet/imaging/node';
+import { findPair, isPairedName, kindOfInput } from '@aaunet/imaging/node';
 import { z } from 'zod';
 
 import { writeJsonAtomic } from '../atomic.js';
@@ -10,6 +10,7 @@ import { readJson } from '../schema-errors.js';
 import { SOFTWARE } from '../version.js';
 import type { ModelIdentity } from './report.js';
 
+const FORMAT = 'aaunet-manifest-2';
 const MOST_FILES = 200_000;
 
 const resultSchema = z.strictObject({
@@ -28,7 +29,7 @@ const resultSchema = z.strictObject({
   options: z.strictObject({ flip: z.boolean(), probabilities: z.boolean() }),
 });
 
-const manifestSchema = z.strictObject({ format: z.literal('aaunet-manifest-2'), results: z.array(resultSchema) });
+const manifestSchema = z.strictObject({ format: z.literal(FORMAT), results: z.array(resultSchema) });
 
 /** manifest.json: what was done in an output folder, each result with the weights and options that made it. */
 export type Manifest = z.output<typeof manifestSchema>;
@@ -55,7 +56,7 @@ export async function readManifest(out: string): Promise<Manifest | undefined> {
 }
 
 export async function writeManifest(out: string, results: readonly ManifestResult[]): Promise<void> {
-  await writeJsonAtomic(join(out, 'manifest.json'), { format: 'aaunet-manifest-2', results });
+  await writeJsonAtomic(join(out, 'manifest.json'), { format: FORMAT, results });
 }
 
 /**
@@ -88,11 +89,7 @@ async function pathsRead(input: string): Promise<string[]> {
   const kind = await kindOfInput(input).catch(() => undefined);
   const folder = dirname(input);
   if (kind === 'dicom' || kind === 'dicomdir') return [input, folder];
-  if (kind !== 'nifti' || !isPairedName(input)) return [input];
-  const stem = (path: string): string =>
-    basename(path)
-      .toLowerCase()
-      .replace(/\.\w+(\.gz)?$/, '');
-  const halves = (await readdir(folder)).filter((name) => isPairedName(name) && stem(name) === stem(input));
-  return [input, ...halves.sort().map((name) => join(folder, name))];
+  // Of a pair that is not whole nothing is read.
+  if (kind === 'nifti' && isPairedName(input)) return [...(await findPair(input).catch(() => [input]))];
+  return [input];
 }

@@ -1,6 +1,5 @@
-import { LABELS, type Volume } from '@aaunet/imaging';
+import { count, formatMl, LABELS, type Volume } from '@aaunet/imaging';
 import { encode } from 'fast-png';
-import { count } from '../count.js';
 import { CHARACTER_HEIGHT, textWidth } from './bitmap-font.js';
 import { Canvas, type Color } from './canvas.js';
 import { type DisplayGeometry, displayGeometry, greySlice, maskSlice, withoutAir } from './display-slice.js';
@@ -142,12 +141,11 @@ interface LegendEntry {
 export function legendEntries(report: SegmentationReport): LegendEntry[] {
   return report.types.map(({ id, name, title, assessed, volumeMl, slices }) => {
     const range = slices.length === 0 ? '' : `, ${slices.length === 1 ? 'slice' : 'slices'} ${sliceRanges(slices)}`;
-    const amount = volumeMl >= 0.05 ? `${volumeMl.toFixed(1)} mL` : `${volumeMl.toFixed(3)} mL`;
     const found = slices.length > 0;
     return {
       color: LABELS.find((label) => label.id === id)!.color,
       lines: [
-        `${name}  ${assessed ? (found ? amount : 'none found') : 'not assessed'}`,
+        `${name}  ${assessed ? (found ? `${formatMl(volumeMl)} mL` : 'none found') : 'not assessed'}`,
         ...wrap(`${title}${range}`, LEGEND_WIDTH),
       ],
       found,
@@ -173,6 +171,12 @@ export function sheetLayout(
   const columns = Math.min(count, count <= 4 ? 2 : Math.ceil(Math.sqrt(count * 1.6)));
   const aspect = Math.min(4, Math.max(0.25, heightMm / widthMm));
   return { columns, tileWidth, tileHeight: Math.round(tileWidth * aspect) };
+}
+
+/** What a sheet says of its slices: how many there are and are shown, in which window, and on which side the right is. */
+export function describeSlices(scan: Volume, shown: readonly number[]): string {
+  const some = shown.length < scan.slices ? ` (${shown.length} shown)` : '';
+  return `${count(scan.slices, 'slice')}${some}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`;
 }
 
 const PAIR_TILE = 480;
@@ -220,12 +224,7 @@ export function renderMontage(
   const legendRows = Math.ceil(legend.length / perRow);
   const legendHeight = Math.max(...legend.map(({ lines }) => lines.length)) * LINE + 8;
   const messages = notices(report).flatMap((notice) => wrap(notice, width - 2 * MARGIN));
-  const shown = slices.length < scan.slices ? ` (${slices.length} shown)` : '';
-  const header = sheetHeader(
-    report.name,
-    `${report.model.name}, ${count(scan.slices, 'slice')}${shown}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
-    width,
-  );
+  const header = sheetHeader(report.name, `${report.model.name}, ${describeSlices(scan, slices)}`, width);
   const top = header.height + messages.length * LINE;
   const tilesEnd = top + tileRows * (tileHeight + GAP);
   const legendEnd = tilesEnd + MARGIN + legendRows * legendHeight;

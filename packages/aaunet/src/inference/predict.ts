@@ -97,8 +97,7 @@ async function predictOne(
   const scan = toHuVolume(read.volume);
   const { volume: canonical, map } = toCanonical(scan);
   const origin = read.source === 'dicom' ? await dicomOrigin(read.series) : undefined;
-  const unwritten = origin && !origin.source ? [origin.problem] : [];
-  const problems = [...inputProblems(read, scan), ...unwritten, ...coverageProblems(canonical)];
+  const problems = [...inputProblems(read, scan), ...(origin?.problems ?? []), ...coverageProblems(canonical)];
   onEvent?.({ type: 'input', input, name, ...at, slices: canonical.slices });
   const segmentOptions = {
     signal,

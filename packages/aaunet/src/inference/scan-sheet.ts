@@ -1,10 +1,9 @@
 import { toCanonical, type Volume } from '@aaunet/imaging';
 import { encode } from 'fast-png';
 
-import { count } from '../count.js';
 import { Canvas } from './canvas.js';
 import { displayGeometry, withoutAir } from './display-slice.js';
-import { BRAIN_WINDOW, chooseSlices, drawSlice, sheetLayout } from './montage.js';
+import { chooseSlices, describeSlices, drawSlice, sheetLayout } from './montage.js';
 import { AMBER, LINE, MARGIN, sheetHeader, TEXT_SCALE, wrap } from './sheet-text.js';
 
 const GAP = 6;
@@ -28,12 +27,7 @@ export function renderScanSheet(volume: Volume<Int16Array>, { title, notices }: 
   const rows = Math.ceil(slices.length / columns);
   const width = Math.max(1000, columns * (tileWidth + GAP) - GAP + 2 * MARGIN);
   const lines = notices.flatMap((notice) => wrap(notice, width - 2 * MARGIN));
-  const shown = slices.length < scan.slices ? ` (${slices.length} shown)` : '';
-  const header = sheetHeader(
-    title,
-    `${count(scan.slices, 'slice')}${shown}, window ${BRAIN_WINDOW.center}/${BRAIN_WINDOW.width} HU, R = patient's right`,
-    width,
-  );
+  const header = sheetHeader(title, describeSlices(scan, slices), width);
   const top = header.height;
   const end = top + rows * (tileHeight + GAP);
   const canvas = new Canvas(width, end + MARGIN + lines.length * LINE);

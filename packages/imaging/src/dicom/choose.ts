@@ -1,7 +1,7 @@
 import { norm, subtract } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { SkippedFile } from './read.js';
-import { count } from './series-problems.js';
+import { count } from '../count.js';
 import type { DicomProblem, DicomSeries } from './series.js';
 
 /** What may come before or after: an operation, say. "Pre" and "post" with it tell nothing of contrast medium. */

@@ -1,6 +1,6 @@
 import type { DecodedSlice } from './pixels.js';
 import type { DicomProblem } from './series.js';
-import { count } from './series-problems.js';
+import { count } from '../count.js';
 import type { DicomSlice, LossyCompression, PixelEncoding } from './slice.js';
 import type { PixelCodec } from './syntaxes.js';
 

@@ -172,10 +172,11 @@ export function sourceInstances(
   slices: readonly { readonly sopInstanceUid: string }[],
   header: SourceHeader,
 ): NestedAttribute[][] {
-  return [...new Set(slices.map(({ sopInstanceUid }) => sopInstanceUid))].map((uid) => sourceInstance(uid, header));
+  return [...new Set(slices.map(({ sopInstanceUid }) => sopInstanceUid))].map((uid) => referencedInstance(uid, header));
 }
 
-export function sourceInstance(uid: string, { sopClassUid }: SourceHeader): NestedAttribute[] {
+/** What names an instance of this class to others. */
+export function referencedInstance(uid: string, { sopClassUid }: { readonly sopClassUid: string }): NestedAttribute[] {
   return [
     { tag: TAG.referencedSopClassUid, vr: 'UI', value: sopClassUid },
     { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: uid },

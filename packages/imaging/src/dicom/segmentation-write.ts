@@ -1,12 +1,12 @@
 import { ImagingError } from '../imaging-error.js';
 import { LABELS } from '../labels.js';
 import type { Volume } from '../volume.js';
-import { codeSequence, type NestedAttribute } from './encode-nested.js';
+import { codeItem, codeSequence, type NestedAttribute } from './encode-nested.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
   encodeResult,
   frameOfReference,
-  sourceInstance,
+  referencedInstance,
   sourceReferences,
   trackingUid,
   type DicomResult,
@@ -224,9 +224,7 @@ function segments(maker: ResultMaker, sopInstanceUid: string): NestedAttribute {
           vr: 'SQ',
           items: [
             [
-              { tag: TAG.codeValue, vr: 'SH', value: codes.type.value },
-              { tag: TAG.codingScheme, vr: 'SH', value: codes.type.scheme },
-              { tag: TAG.codeMeaning, vr: 'LO', value: codes.type.meaning },
+              ...codeItem(codes.type),
               ...(codes.modifier ? [codeSequence(TAG.segmentedPropertyTypeModifier, codes.modifier)] : []),
             ],
           ],
@@ -273,7 +271,7 @@ function frameGroups(
   const { positions, slices, extents } = source.series;
   const { sopInstanceUid, frame, pixels } = slices[slice]!;
   const origin: NestedAttribute[] = [
-    ...sourceInstance(sopInstanceUid, source.header),
+    ...referencedInstance(sopInstanceUid, source.header),
     ...(pixels.frames > 1 ? [{ tag: TAG.referencedFrameNumber, vr: 'IS', value: frame + 1 } as const] : []),
     codeSequence(TAG.purposeOfReference, {
       value: '121322',

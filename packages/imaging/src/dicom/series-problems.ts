@@ -1,3 +1,4 @@
+import { count } from '../count.js';
 import { dot, norm, scale, subtract, type Vector3 } from '../affine.js';
 import type { DicomProblem, DicomProblemCode, DicomSeries } from './series.js';
 import type { DicomSlice } from './slice.js';
@@ -142,9 +143,4 @@ function overlapOf(
 
 function isNearlyWhole(ratio: number): boolean {
   return Math.abs(ratio - Math.round(ratio)) < 0.05;
-}
-
-/** "1 slice", "2 slices". */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

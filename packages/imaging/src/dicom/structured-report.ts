@@ -4,6 +4,7 @@ import { decimalString } from './encode.js';
 import { FINDING_CODES } from './finding-codes.js';
 import {
   encodeResult,
+  referencedInstance,
   sourceInstances,
   trackingUid,
   type DicomResult,
@@ -113,8 +114,7 @@ function measurementGroup(
         vr: 'SQ',
         items: [
           [
-            { tag: TAG.referencedSopClassUid, vr: 'UI', value: segmentation.sopClassUid },
-            { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: segmentation.sopInstanceUid },
+            ...referencedInstance(segmentation.sopInstanceUid, segmentation),
             { tag: TAG.referencedSegmentNumber, vr: 'US', value: id },
           ],
         ],
@@ -191,10 +191,7 @@ function evidence({ series, header }: ResultSource, segmentation: DicomResult): 
     { tag: TAG.referencedSops, vr: 'SQ', items: instances },
     { tag: TAG.seriesInstanceUid, vr: 'UI', value: seriesUid },
   ];
-  const segmented: NestedAttribute[] = [
-    { tag: TAG.referencedSopClassUid, vr: 'UI', value: segmentation.sopClassUid },
-    { tag: TAG.referencedSopInstanceUid, vr: 'UI', value: segmentation.sopInstanceUid },
-  ];
+  const segmented = referencedInstance(segmentation.sopInstanceUid, segmentation);
   return {
     tag: TAG.currentRequestedEvidence,
     vr: 'SQ',

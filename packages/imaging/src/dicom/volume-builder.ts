@@ -3,7 +3,7 @@ import type { Volume } from '../volume.js';
 import { decodeDicomSlice } from './pixels.js';
 import type { DicomReadOptions, DicomVolume, SkippedFile } from './read.js';
 import { describeSeries, type DicomProblem, type DicomSeries } from './series.js';
-import { count } from './series-problems.js';
+import { count } from '../count.js';
 import type { DicomSlice } from './slice.js';
 import { Losses } from './losses.js';
 import { valueProblems } from './value-problems.js';

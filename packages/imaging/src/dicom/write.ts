@@ -1,8 +1,8 @@
 import { affineColumn, dot, flipLpsRas, norm, normalize, sliceNormal, type Vector3 } from '../affine.js';
 import { ImagingError } from '../imaging-error.js';
 import type { Volume } from '../volume.js';
-import { encodeAttributes, type DicomAttribute } from './encode.js';
-import { EXPLICIT_LITTLE } from './syntaxes.js';
+import { encodeDicomFile } from './encode-nested.js';
+import type { DicomAttribute } from './encode.js';
 import { CT_IMAGE_STORAGE, TAG } from './tags.js';
 import { uidFromSeed } from './uid.js';
 
@@ -47,28 +47,8 @@ export function writeDicomSeries(volume: Volume<Int16Array>, meta: DicomWriteMet
   const shared = seriesAttributes(volume, meta, intercept, [...across, ...down]);
   return Array.from({ length: slices }, (_, k) => {
     const hu = data.subarray(k * size, (k + 1) * size);
-    return encodeFile([...shared, ...sliceAttributes(volume, meta, k), pixelAttribute(hu, intercept)]);
+    return encodeDicomFile([...shared, ...sliceAttributes(volume, meta, k), pixelAttribute(hu, intercept)]);
   });
-}
-
-function encodeFile(attributes: readonly DicomAttribute[]): Uint8Array {
-  const sopInstanceUid = attributes.find((attribute) => attribute.tag === TAG.sopInstanceUid)!.value;
-  const meta = encodeAttributes([
-    { tag: TAG.metaVersion, vr: 'OB', value: Uint8Array.of(0, 1) },
-    { tag: TAG.mediaSopClassUid, vr: 'UI', value: CT_IMAGE_STORAGE },
-    { tag: TAG.mediaSopInstanceUid, vr: 'UI', value: sopInstanceUid },
-    { tag: TAG.transferSyntaxUid, vr: 'UI', value: EXPLICIT_LITTLE },
-    { tag: TAG.implementationClassUid, vr: 'UI', value: uidFromSeed('aaunet implementation') },
-    { tag: TAG.implementationVersionName, vr: 'SH', value: 'AAUNET' },
-  ]);
-  const metaLength = encodeAttributes([{ tag: TAG.metaGroupLength, vr: 'UL', value: meta.length }]);
-  const dataset = encodeAttributes(attributes);
-  const file = new Uint8Array(132 + metaLength.length + meta.length + dataset.length);
-  file.set([0x44, 0x49, 0x43, 0x4d], 128);
-  file.set(metaLength, 132);
-  file.set(meta, 132 + metaLength.length);
-  file.set(dataset, 132 + metaLength.length + meta.length);
-  return file;
 }
 
 /** The modules that all slices share: patient, study, series, frame of reference, equipment, plane and pixel format. */

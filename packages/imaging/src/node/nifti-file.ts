@@ -72,7 +72,7 @@ async function readPairFiles(path: string, options: NiftiReadOptions): Promise<N
 }
 
 /** The header file and the voxel file that belong to `path`, one of which it is; names may differ in case and `.gz`. */
-async function findPair(path: string): Promise<readonly [string, string]> {
+export async function findPair(path: string): Promise<readonly [string, string]> {
   const folder = dirname(path);
   const stem = basename(path).replace(PAIRED_NAME, '');
   const names = await readdir(folder).catch(() => []);
