@@ -4,7 +4,7 @@ import { LABELS, type LabelName } from '@aaunet/imaging';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../atomic.js';
 import { readJson } from '../schema-errors.js';
-import { UNKNOWN_LABEL, UNKNOWN_NAME, type Annotation } from './annotation.js';
+import { typeIds, UNKNOWN_LABEL, UNKNOWN_NAME, type Annotation } from './annotation.js';
 
 const FILE_ENDING = '.nii.gz';
 
@@ -75,6 +75,8 @@ export interface Dataset extends Annotation {
   readonly folder: string;
   readonly name: string;
   readonly cases: readonly DatasetCase[];
+  /** Numbers that its label maps may hold besides 0, as dataset.json lists them. */
+  readonly labels: readonly number[];
   /** True for phantoms. */
   readonly synthetic: boolean;
   /** True where HU were computed from pictures of a display window, so that they are off and cut off outside of it. */
@@ -202,6 +204,7 @@ export async function readDataset(folder: string): Promise<Dataset> {
       ...(file.sliceExtents?.[name] && { sliceExtents: file.sliceExtents[name] }),
       ...(lineage && Object.hasOwn(lineage, name) && { lineage: lineage[name] }),
     })),
+    labels: [...typeIds(labels), ...(hasUnknown ? [UNKNOWN_LABEL] : [])],
     annotated: LABELS.map(({ name }) => name).filter((name) => (file.annotated ?? labels).includes(name)),
     untyped: LABELS.map(({ name }) => name).filter((name) => file.untyped?.includes(name)),
     hasUnknown,

@@ -1,5 +1,4 @@
 import {
-  CLASS_COUNT,
   flipLpsRas,
   sliceExtents,
   sliceNormal,
@@ -10,6 +9,7 @@ import {
 } from '@aaunet/imaging';
 
 import { alignMask, readInput } from './align-mask.js';
+import { UNKNOWN_LABEL } from './annotation.js';
 import type { Dataset, DatasetCase, SlicePlaces } from './dataset.js';
 
 /** A scan and its labels on one grid. */
@@ -18,23 +18,32 @@ export interface LabelledScan {
   readonly labels: Volume<Uint8Array>;
 }
 
-/** Labels that a data set's label maps may hold, background and (last) unknown type included. */
-export function labelCount({ hasUnknown }: Pick<Dataset, 'hasUnknown'>): number {
-  return hasUnknown ? CLASS_COUNT + 1 : CLASS_COUNT;
-}
-
 /**
  * A case in canonical orientation at its own size, its slices where the data set says that they lie.
  *
- * @param classes labels that the label map may hold, from 0 on.
- * @throws Error that names the file if image and label map do not lie in one place, or a label is unknown.
+ * @throws Error that names the file if image and label map do not lie in one place, or the data set does not list a label.
  */
-export async function readCase(entry: DatasetCase, classes: number): Promise<LabelledScan> {
+export async function readCase(entry: DatasetCase, dataset: Pick<Dataset, 'labels'>): Promise<LabelledScan> {
   const place = <V extends Volume>(volume: V): V => inTruePlaces(volume, entry.name, entry);
   const stored = await readAligned(entry);
+  const mask = toLabelVolume(stored.mask, UNKNOWN_LABEL + 1);
+  checkListed(mask.data, entry.label, dataset.labels);
   const image = toCanonical(place(toHuVolume(stored.image))).volume;
-  const labels = toCanonical(place(toLabelVolume(stored.mask, classes))).volume;
+  const labels = toCanonical(place(mask)).volume;
   return { image, labels };
+}
+
+/** What no list names would count as background in a training without a word. */
+function checkListed(labels: Uint8Array, path: string, listed: readonly number[]): void {
+  const isKnown = Uint8Array.from({ length: UNKNOWN_LABEL + 1 }, (_, label) =>
+    Number(label === 0 || listed.includes(label)),
+  );
+  const foreign = labels.find((label) => !isKnown[label]);
+  if (foreign !== undefined) {
+    throw new Error(
+      `${path}: expected the labels that dataset.json lists (${[0, ...listed].join(', ')}), found ${foreign}; list it there, or take it out of the label map.`,
+    );
+  }
 }
 
 async function readAligned({ image, label }: DatasetCase): Promise<ReturnType<typeof alignMask>> {

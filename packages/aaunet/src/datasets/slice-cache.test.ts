@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Affine, Volume } from '@aaunet/imaging';
@@ -148,6 +148,22 @@ describe('openSliceCache', () => {
     await expect(openSliceCache(dataset, { size: SIDE })).rejects.toThrow(
       /labelsTr.a.*Expected a mask that lies where its image does .* found corners 30\.0 mm apart/,
     );
+  });
+
+  it('refuses a label that dataset.json does not list, which would count as background, until it is listed', async () => {
+    const path = join(folder, 'dataset.json');
+    const file = JSON.parse(await readFile(path, 'utf8')) as object;
+    const withLabels = async (labels: object): Promise<Dataset> => {
+      await writeFile(path, JSON.stringify({ ...file, labels, annotated: ['ICH'] }));
+      return readDataset(folder);
+    };
+    const short = await withLabels({ background: 0, ICH: 1, SDH: 2 });
+    await expect(openSliceCache(short, { size: SIDE })).rejects.toThrow(
+      /labelsTr.a\.nii\.gz: expected the labels that dataset\.json lists \(0, 1, 2\), found 3; list it there/,
+    );
+    const cache = await openSliceCache(await withLabels({ background: 0, ICH: 1, SAH: 3 }), { size: SIDE });
+    expect(cache.cases).toHaveLength(2);
+    await cache.close();
   });
 
   it('names the case whose label map does not fit its image', async () => {

@@ -7,7 +7,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../atomic.js';
 import { readJson } from '../schema-errors.js';
 import type { Dataset } from './dataset.js';
 import { HandlePool } from './handle-pool.js';
-import { labelCount, readCase } from './read-case.js';
+import { readCase } from './read-case.js';
 
 /** Changes when the preprocessing does, so that older caches are not used. */
 const CACHE_FORMAT = 'aaunet-cache-2';
@@ -51,7 +51,7 @@ export interface SliceCacheOptions {
 }
 
 async function fingerprint(dataset: Dataset, size: number, fit: SquareFit): Promise<string> {
-  const hash = createHash('sha256').update(`${CACHE_FORMAT} ${size} ${fit}`);
+  const hash = createHash('sha256').update(`${CACHE_FORMAT} ${size} ${fit} ${dataset.labels.join()}`);
   for (const { name, image, label } of dataset.cases) {
     const [a, b] = await Promise.all([stat(image), stat(label)]);
     hash.update(`\n${name} ${a.size} ${a.mtimeMs} ${b.size} ${b.mtimeMs}`);
@@ -121,13 +121,13 @@ async function recountCase(
 async function buildCache(folder: string, dataset: Dataset, options: SliceCacheOptions): Promise<CacheIndex> {
   const { size, fit = 'pad', onProgress, signal } = options;
   await mkdir(folder, { recursive: true });
-  const classes = labelCount(dataset);
+  const classes = dataset.hasUnknown ? CLASS_COUNT + 1 : CLASS_COUNT;
   const cases: CacheIndex['cases'] = [];
   for (const [index, entry] of dataset.cases.entries()) {
     signal?.throwIfAborted();
     let counts = await recountCase(folder, entry.name, size, classes);
     if (!counts) {
-      const own = await readCase(entry, classes);
+      const own = await readCase(entry, dataset);
       const plane = new SquarePlane(own.image, size, fit);
       const [image, labels] = [plane.scan(own.image), plane.labelMap(own.labels)];
       counts = countLabels(labels.data, labels.slices, classes);

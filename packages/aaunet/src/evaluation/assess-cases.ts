@@ -8,7 +8,7 @@ import { unmarkedTypes, UNKNOWN_LABEL } from '../datasets/annotation.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { inBatches } from '../datasets/batches.js';
 import { loadBatches } from '../datasets/loader.js';
-import { labelCount, readCase } from '../datasets/read-case.js';
+import { readCase } from '../datasets/read-case.js';
 import type { SliceCache } from '../datasets/slice-cache.js';
 import { segmentProbabilities } from '../inference/segment.js';
 import { assess, type Assessment } from '../metrics/assessment.js';
@@ -121,7 +121,7 @@ export async function assessCases(
 
   const close = async ({ name, predicted: answered, probabilities }: OpenCase): Promise<void> => {
     const entry = dataset.cases.find((candidate) => candidate.name === name)!;
-    const { image, labels } = await readCase(entry, labelCount(dataset));
+    const { image, labels } = await readCase(entry, dataset);
     const { data: truth, ...geometry } = labels;
     const { data: predicted } = new SquarePlane(image, cache.size, config.fit).sourceLabelMap(joined(answered));
     leaveOutUnknown(truth, predicted);

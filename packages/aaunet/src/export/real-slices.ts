@@ -1,7 +1,7 @@
 import { SquarePlane, stackThree, toCanonical, windowToInput, type Volume } from '@aaunet/imaging';
 
 import { readDataset } from '../datasets/dataset.js';
-import { labelCount, readCase, type LabelledScan } from '../datasets/read-case.js';
+import { readCase, type LabelledScan } from '../datasets/read-case.js';
 import { readSplits } from '../datasets/splits.js';
 import { generatePhantom } from '../phantom/phantom.js';
 import type { ModelFile } from '../training/model-file.js';
@@ -28,7 +28,7 @@ async function readTrainingScans(run: string): Promise<LabelledScan[] | undefine
   if (splits === undefined) return undefined;
   const cases = dataset.cases.filter(({ name }) => splits.train.includes(name));
   const scans: LabelledScan[] = [];
-  for (const entry of spread(cases, CASES)) scans.push(await readCase(entry, labelCount(dataset)));
+  for (const entry of spread(cases, CASES)) scans.push(await readCase(entry, dataset));
   return scans;
 }
 

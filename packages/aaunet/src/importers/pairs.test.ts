@@ -9,7 +9,7 @@ import { readNiftiFile, readVolume } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { imagePath, labelPath, readDataset } from '../datasets/dataset.js';
-import { labelCount, readCase } from '../datasets/read-case.js';
+import { readCase } from '../datasets/read-case.js';
 import { importDataset } from './import-dataset.js';
 import { binary, miniCase, put, putNifti, relabelled } from './miniatures.js';
 
@@ -94,14 +94,14 @@ describe('pairs', () => {
     const dataset = await readDataset(out);
     const [one] = dataset.cases;
     expect(one!.slicePositions).toEqual(volume.positions);
-    const read = await readCase(one!, labelCount(dataset));
+    const read = await readCase(one!, dataset);
     expect(read.image.extents).toEqual(volume.extents);
     expect(read.image.extents).not.toEqual(sliceExtents(offsets));
     expect(labelVolumesMl(read.labels)).toEqual(labelVolumesMl({ ...volume, data: read.labels.data }));
     // A data set of ours that is imported again says the same.
     await importDataset('nnunet', out, join(folder, 'again'));
     const again = await readDataset(join(folder, 'again'));
-    expect((await readCase(again.cases[0]!, labelCount(again))).image).toEqual(read.image);
+    expect((await readCase(again.cases[0]!, again)).image).toEqual(read.image);
   });
 
   it('reads cases again whose labels, patient, series or intercept were corrected since the import was stopped', async () => {

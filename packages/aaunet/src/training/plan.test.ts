@@ -16,6 +16,7 @@ const dataset: Dataset = {
   folder: 'data',
   name: 'overlapping',
   cases: [],
+  labels: LABELS.map(({ id }) => id),
   annotated: LABELS.map(({ name }) => name),
   untyped: [],
   hasUnknown: false,
