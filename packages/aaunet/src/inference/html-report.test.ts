@@ -66,5 +66,10 @@ describe('the report page', () => {
   it('writes runs of slices short', () => {
     expect(sliceRanges([3, 4, 5, 7, 9, 10])).toBe('3-5, 7, 9-10');
     expect(sliceRanges([])).toBe('');
+    const page = renderHtmlReport(
+      reportOf((labels) => labels.fill(1)),
+      pictures,
+    );
+    expect(page, 'no line breaks at its hyphen').toMatch(/<td>1\u2011\d<\/td>/);
   });
 });

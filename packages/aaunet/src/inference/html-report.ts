@@ -3,6 +3,9 @@ import { count, formatMl, LABELS } from '@aaunet/imaging';
 import { escapeHtml, htmlPage, htmlPicture, htmlTable } from './html.js';
 import { sliceRanges, type SegmentationReport, type TypeFinding } from './report.js';
 
+/** Keeps a range of slices on one line where a table is narrow. */
+const NON_BREAKING_HYPHEN = '\u2011';
+
 function findingRow(finding: TypeFinding): string[] {
   const { name, title, assessed, volumeMl, slices, lesions, largestLesion } = finding;
   const [r, g, b] = LABELS.find((label) => label.id === finding.id)!.color;
@@ -16,7 +19,7 @@ function findingRow(finding: TypeFinding): string[] {
     String(lesions),
     `${largestLesion.diameterMm.toFixed(0)} (slice ${largestLesion.diameterSlice})`,
     formatMl(largestLesion.abcOver2Ml),
-    sliceRanges(slices),
+    sliceRanges(slices).replaceAll('-', NON_BREAKING_HYPHEN),
   ];
 }
 
