@@ -1,5 +1,5 @@
 // What `npm run bench` measures, as data: comparisons, each with its sides.
-import { libtorchInfo } from '@aaunet/torch';
+import { bfloat16On } from '@aaunet/torch';
 
 import { TABLE_I } from '../../packages/aaunet/dist/models/registry.js';
 
@@ -7,7 +7,6 @@ import { TABLE_I } from '../../packages/aaunet/dist/models/registry.js';
 const PAPER = { model: 'rsu-sc', size: 512 };
 const SIZE = 256;
 const BATCH = 2;
-const EMULATED_SIZE = 128;
 /** Rows and columns, and slices of a series, at which cost is plotted. */
 const SIDES_OF_IMAGES = [128, 192, 256, 320, 384, 448, 512];
 const SERIES = [4, 8, 16, 24, 32];
@@ -45,13 +44,13 @@ export function plan({ device, threads, python, data, engines }) {
         })),
     ],
   });
-  // Without instructions for bfloat16 PyTorch emulates it, at 512x512 for minutes a step.
-  const isEmulated = device === 'cpu' && !libtorchInfo().cpuBfloat16;
+  // Without instructions for bfloat16 PyTorch emulates it, for minutes a step.
+  const emulated = device === 'cpu' && bfloat16On(device) !== 'computed' ? { warmUps: 1, rounds: 2 } : {};
   const paper = ['fp32', 'bf16'].flatMap((dtype) =>
-    ['train', 'infer'].map((phase) => {
-      const size = isEmulated && dtype === 'bf16' ? EMULATED_SIZE : PAPER.size;
-      return network(phase, { ...PAPER, size, batch: BATCH, dtype, profile: size === PAPER.size });
-    }),
+    ['train', 'infer'].map((phase) => ({
+      ...network(phase, { ...PAPER, batch: BATCH, dtype, profile: true }),
+      ...(dtype === 'bf16' ? emulated : {}),
+    })),
   );
   const dtype = device === 'cpu' ? 'fp32' : 'bf16';
   const table = TABLE_I.filter((model) => model !== PAPER.model).flatMap((model) =>

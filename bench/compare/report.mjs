@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 
-import { libtorchInfo } from '@aaunet/torch';
+import { bfloat16On, libtorchInfo } from '@aaunet/torch';
 
 import { scalingPanels } from './plot.mjs';
 import { median } from './statistics.mjs';
@@ -165,13 +165,13 @@ function instructionSets() {
 function machine({ device, versions }) {
   const gpu = () =>
     execFileSync('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'], { encoding: 'utf8' }).trim();
-  const { libtorch, cpuBfloat16 } = libtorchInfo();
+  const { libtorch } = libtorchInfo();
   return [
     `- Processor: ${cpus()[0].model}, ${availableParallelism()} cores; ${instructionSets()}; ${Math.round(totalmem() / 2 ** 30)} GiB of memory`,
     ...(device === 'cuda' ? [`- GPU: ${gpu()}`] : []),
-    ...(device === 'cpu' && !cpuBfloat16
+    ...(bfloat16On(device) !== 'computed'
       ? [
-          '- This processor has no instructions for bfloat16: where bf16 is asked for, aaunet computes in float32 and PyTorch emulates bfloat16.',
+          '- This processor has no instructions for bfloat16: where bf16 is asked for, aaunet keeps tensors of a training step in bfloat16 and computes convolutions in float32, infers in float32, and PyTorch emulates bfloat16 (two rounds).',
         ]
       : []),
     `- aaunet: Node ${process.version.slice(1)}, LibTorch ${libtorch}`,

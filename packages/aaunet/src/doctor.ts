@@ -16,6 +16,12 @@ const COMFORTABLE_MEMORY = 12 * GIB;
 /** A few checkpoints with their optimiser's state, and the cache of a data set. */
 const COMFORTABLE_DISK = 5 * GIB;
 
+const BFLOAT16 = {
+  computed: 'bfloat16',
+  stored: 'no bfloat16: bf16 halves the memory of training and is computed in fp32',
+  slow: 'no bfloat16: the CPU computes in fp32',
+};
+
 function check(
   name: string,
   fine: boolean,
@@ -109,7 +115,7 @@ async function torchChecks(): Promise<DoctorCheck[]> {
       check(
         'instruction set',
         /AVX2|AVX512|SVE|DEFAULT/.test(info.cpuCapability) && info.cpuCapability !== 'DEFAULT',
-        `${info.cpuCapability}, ${info.cpuBfloat16 ? 'bfloat16' : 'no bfloat16: the CPU computes in fp32'}`,
+        `${info.cpuCapability}, ${BFLOAT16[info.cpuBfloat16]}`,
         'LibTorch computes without vector instructions here, several times slower; use a newer CPU or a GPU.',
       ),
       check(

@@ -1,14 +1,20 @@
-// aten::convolution and aten::convolution_backward on the CPU: channels-last float32 convolutions by kernels of our own where they are
-// faster than oneDNN's, everything else as LibTorch does it. Networks, autograd and autocast see nothing of it.
+// aten::convolution and aten::convolution_backward on the CPU: channels-last convolutions by kernels of our own where they are faster
+// than oneDNN's, everything else as LibTorch does it. Where these kernels run oneDNN has none for bfloat16: such convolutions are computed
+// in float32, and only what is kept of them is bfloat16. Networks, autograd and autocast see nothing of it.
 
 #include "kernels/convolve.h"
 #include "kernels/winograd.h"
 #include "rows.h"
 
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward_native.h>
 #include <ATen/ops/convolution_native.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
+#include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -46,14 +52,35 @@ ConvolutionShape shapeOf(at::IntArrayRef x, at::IntArrayRef weight, at::IntArray
           .paddingY = paddingY, .paddingX = paddingX, .dilationY = dilationY, .dilationX = dilationX, .groups = groups};
 }
 
-bool isPlain(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() && tensor.dim() == 4 &&
+bool isPlain(const at::Tensor& tensor, at::ScalarType type = at::kFloat) {
+  return tensor.scalar_type() == type && tensor.layout() == at::kStrided && tensor.device().is_cpu() && tensor.dim() == 4 &&
          tensor.numel() > 0;
+}
+
+/// Parameters are of an input's type, or float32 beside bfloat16.
+bool hasTypeFor(const at::Tensor& x, const at::Tensor& parameter) {
+  return parameter.scalar_type() == x.scalar_type() || (x.scalar_type() == at::kBFloat16 && parameter.scalar_type() == at::kFloat);
 }
 
 /// Tensors in another layout would have to be copied first.
 bool isOurs(const at::Tensor& x, const at::Tensor& weight, bool transposed) {
-  return hasConvolutionKernels() && !transposed && isPlain(x) && isPlain(weight) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+  const auto type = x.scalar_type();
+  return hasConvolutionKernels() && !transposed && (type == at::kFloat || type == at::kBFloat16) && isPlain(x, type) && hasTypeFor(x, weight) &&
+         isPlain(weight, weight.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor widened(const at::Tensor& tensor) { return tensor.defined() ? tensor.to(at::kFloat) : tensor; }
+
+/// Whether LibTorch is given a convolution in float32.
+bool isWidened(const at::Tensor& x, const at::Tensor& weight) {
+  return hasConvolutionKernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && hasTypeFor(x, weight);
+}
+
+/// Calls `body(T{})` with the kernels' type of a tensor's values.
+template <typename Body>
+void withValues(const at::Tensor& tensor, Body body) {
+  if (tensor.scalar_type() == at::kFloat) body(float{});
+  else body(Bf16{});
 }
 
 /// Whether minimal filtering serves: transforms of few tiles' weights, or of few channels, would cost more than they save.
@@ -65,9 +92,9 @@ bool isWinograd(const ConvolutionShape& s) {
          s.inOfGroup() * s.outOfGroup() >= WIDE_ENOUGH * (s.inOfGroup() + s.outOfGroup());
 }
 
-at::Tensor transformedWeights(const ConvolutionShape& s, const WinogradWeights& weights, const at::TensorOptions& options) {
+at::Tensor transformedWeights(const ConvolutionShape& s, const WinogradWeights& weights) {
   const int64_t panels = s.outOfGroup() / PANEL, size = winogradWeightsSize(s);
-  at::Tensor transformed = at::empty({s.groups * size}, options);
+  at::Tensor transformed = at::empty({s.groups * size}, at::kFloat);
   auto* const to = transformed.mutable_data_ptr<float>();
   at::parallel_for(0, s.groups * panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) winogradTransformWeights(s, weights, i / panels, i % panels, to + i / panels * size);
@@ -75,19 +102,28 @@ at::Tensor transformedWeights(const ConvolutionShape& s, const WinogradWeights& 
   return transformed;
 }
 
-at::Tensor winograd(const ConvolutionShape& s, const at::Tensor& x, const at::Tensor& transformed, const Finish& finish) {
+/// What is done to the sums of a convolution: undefined tensors stand for none.
+struct Ending {
+  at::Tensor bias, residual;
+  bool relu;
+};
+
+at::Tensor winograd(const ConvolutionShape& s, const at::Tensor& x, const at::Tensor& transformed, const Ending& ending) {
   const int64_t size = winogradWeightsSize(s);
   const auto* const factors = transformed.const_data_ptr<float>();
   at::Tensor y = at::empty({s.images, s.outChannels, s.outHeight, s.outWidth}, x.options(), at::MemoryFormat::ChannelsLast);
-  auto* const out = y.mutable_data_ptr<float>();
-  const auto* const in = x.const_data_ptr<float>();
   const int64_t tiles = s.images * winogradTilesY(s) * winogradTilesX(s), blocks = (tiles + WINOGRAD_BLOCK - 1) / WINOGRAD_BLOCK;
-  at::parallel_for(0, s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
-    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradScratch(s))]);
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t group = i / blocks, tile = i % blocks * WINOGRAD_BLOCK;
-      winogradConvolve(s, in, factors + group * size, finish, group, tile, std::min(WINOGRAD_BLOCK, tiles - tile), out, scratch.get());
-    }
+  withValues(x, [&]<typename T>(T) {
+    const Finish<T> finish{in<float>(ending.bias), in<T>(ending.residual), ending.relu};
+    const T* const from = in<T>(x);
+    T* const to = out<T>(y);
+    at::parallel_for(0, s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
+      const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradScratch(s))]);
+      for (int64_t i = begin; i < end; i++) {
+        const int64_t group = i / blocks, tile = i % blocks * WINOGRAD_BLOCK;
+        winogradConvolve(s, from, factors + group * size, finish, group, tile, std::min(WINOGRAD_BLOCK, tiles - tile), to, scratch.get());
+      }
+    });
   });
   return y;
 }
@@ -123,22 +159,24 @@ at::Tensor weightGradientOf(const ConvolutionShape& s, const at::Tensor& x, cons
   const Cuts cuts(s);
   const int64_t panels = panelsOfGroup(s), total = s.images * s.outHeight, ofPanel = s.outOfGroup() * s.taps() * PANEL;
   const int64_t whole = s.groups * panels * ofPanel;
-  const at::Tensor sums = at::empty({cuts.byRows * whole}, x.options());
+  const at::Tensor sums = at::empty({cuts.byRows * whole}, at::kFloat);
   auto* const partial = sums.mutable_data_ptr<float>();
-  const auto* const input = x.const_data_ptr<float>();
-  const auto* const gradient = dy.const_data_ptr<float>();
-  at::parallel_for(0, cuts.byRows * s.groups * cuts.ofGroup, 1, [&](int64_t begin, int64_t end) {
-    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(weightGradientScratch(s))]);
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t cut = task / (s.groups * cuts.ofGroup), group = task / cuts.ofGroup % s.groups, first = task % cuts.ofGroup * cuts.panels;
-      const int64_t row = std::min(cut * cuts.rows, total);
-      const WeightGradientPart part{group, first, std::min(cuts.panels, panels - first), row, std::min(cuts.rows, total - row)};
-      float* const to = partial + cut * whole + (group * panels + first) * ofPanel;
-      std::fill(to, to + part.panels * ofPanel, 0.0F);
-      weightGradient(s, input, gradient, part, to, scratch.get());
-    }
+  withValues(x, [&]<typename T>(T) {
+    const T* const input = in<T>(x);
+    const T* const gradient = in<T>(dy);
+    at::parallel_for(0, cuts.byRows * s.groups * cuts.ofGroup, 1, [&](int64_t begin, int64_t end) {
+      const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(weightGradientScratch(s))]);
+      for (int64_t task = begin; task < end; task++) {
+        const int64_t cut = task / (s.groups * cuts.ofGroup), group = task / cuts.ofGroup % s.groups, first = task % cuts.ofGroup * cuts.panels;
+        const int64_t row = std::min(cut * cuts.rows, total);
+        const WeightGradientPart part{group, first, std::min(cuts.panels, panels - first), row, std::min(cuts.rows, total - row)};
+        float* const to = partial + cut * whole + (group * panels + first) * ofPanel;
+        std::fill(to, to + part.panels * ofPanel, 0.0F);
+        weightGradient(s, input, gradient, part, to, scratch.get());
+      }
+    });
   });
-  at::Tensor result = at::empty(weight.sizes(), weight.options(), at::MemoryFormat::ChannelsLast);
+  at::Tensor result = at::empty(weight.sizes(), weight.options().dtype(at::kFloat), at::MemoryFormat::ChannelsLast);
   auto* const out = result.mutable_data_ptr<float>();
   at::parallel_for(0, s.outChannels, 8, [&](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; channel++)
@@ -169,18 +207,20 @@ at::Tensor winogradWeightGradientOf(const ConvolutionShape& s, const at::Tensor&
     const int64_t first = part % ofGroup * panels, tile = std::min(cut * tiles, total);
     return WinogradGradientPart{part / ofGroup, first, std::min(panels, all - first), tile, std::min(tiles, total - tile)};
   };
-  const at::Tensor sums = at::empty({cuts * parts * size}, x.options());
+  const at::Tensor sums = at::empty({cuts * parts * size}, at::kFloat);
   auto* const partial = sums.mutable_data_ptr<float>();
-  const auto* const input = x.const_data_ptr<float>();
-  const auto* const gradient = dy.const_data_ptr<float>();
-  at::parallel_for(0, cuts * parts, 1, [&](int64_t begin, int64_t end) {
-    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradGradientScratch(s, panels))]);
-    for (int64_t task = begin; task < end; task++) {
-      std::fill(partial + task * size, partial + (task + 1) * size, 0.0F);
-      winogradWeightGradient(s, input, gradient, partOf(task % parts, task / parts), partial + task * size, scratch.get());
-    }
+  withValues(x, [&]<typename T>(T) {
+    const T* const input = in<T>(x);
+    const T* const gradient = in<T>(dy);
+    at::parallel_for(0, cuts * parts, 1, [&](int64_t begin, int64_t end) {
+      const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(winogradGradientScratch(s, panels))]);
+      for (int64_t task = begin; task < end; task++) {
+        std::fill(partial + task * size, partial + (task + 1) * size, 0.0F);
+        winogradWeightGradient(s, input, gradient, partOf(task % parts, task / parts), partial + task * size, scratch.get());
+      }
+    });
   });
-  at::Tensor result = at::empty(weight.sizes(), weight.options(), at::MemoryFormat::ChannelsLast);
+  at::Tensor result = at::empty(weight.sizes(), weight.options().dtype(at::kFloat), at::MemoryFormat::ChannelsLast);
   auto* const out = result.mutable_data_ptr<float>();
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; part++) winogradTransformGradient(s, partOf(part, 0), partial + part * size, cuts, parts * size, out);
@@ -196,24 +236,33 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
                        at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef outputPadding, int64_t groups) {
+  const at::Tensor offset = bias.value_or(at::Tensor());
   const auto byLibTorch = [&] {
-    return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
+    if (!isWidened(x, weight)) return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
+    return at::native::convolution(widened(x), widened(weight), widened(offset), stride, padding, dilation, transposed, outputPadding, groups)
+        .to(x.scalar_type());
   };
-  const bool hasBias = bias.has_value() && bias->defined();
   if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return byLibTorch();
-  if (hasBias && (bias->scalar_type() != at::kFloat || !bias->is_contiguous() || bias->numel() != weight.size(0))) return byLibTorch();
+  if (offset.defined() && (!hasTypeFor(x, offset) || !offset.is_contiguous() || offset.numel() != weight.size(0))) return byLibTorch();
   const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   if (s.outHeight < 1 || s.outWidth < 1 || !isWinograd(s)) return byLibTorch();
-  return winograd(s, x, transformedWeights(s, weightsOf(weight), x.options()), {hasBias ? bias->const_data_ptr<float>() : nullptr, nullptr, false});
+  const at::Tensor wide = widened(weight);
+  return winograd(s, x, transformedWeights(s, weightsOf(wide)), {widened(offset), at::Tensor(), false});
 }
 
 Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight, at::OptionalIntArrayRef biasSizes,
                               at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                               at::IntArrayRef outputPadding, int64_t groups, std::array<bool, 3> mask) {
   const auto byLibTorch = [&](const at::Tensor& gradient, std::array<bool, 3> wanted) {
-    return at::native::convolution_backward(gradient, x, weight, biasSizes, stride, padding, dilation, transposed, outputPadding, groups, wanted);
+    if (!isWidened(x, weight)) return at::native::convolution_backward(gradient, x, weight, biasSizes, stride, padding, dilation, transposed, outputPadding, groups, wanted);
+    const auto as = [](const at::Tensor& like, const at::Tensor& wide) { return wide.defined() ? wide.to(like.scalar_type()) : wide; };
+    // Of the input its own gradient takes the shape alone.
+    const at::Tensor input = wanted[1] ? widened(x) : at::empty_like(x, at::kFloat);
+    const auto [dx, dweight, dbias] = at::native::convolution_backward(widened(gradient), input, widened(weight), biasSizes, stride, padding,
+                                                                       dilation, transposed, outputPadding, groups, wanted);
+    return Gradients{as(x, dx), as(weight, dweight), as(weight, dbias)};
   };
-  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || !isPlain(dy)) return byLibTorch(dy, mask);
+  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || !isPlain(dy, x.scalar_type())) return byLibTorch(dy, mask);
   const at::Tensor gradient = channelsLast(dy);
   const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   const bool turns = mask[0] && isWinograd(s) && isWinograd(turned(s));
@@ -226,16 +275,43 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
   if (others[0] || others[1]) result = byLibTorch(gradient, others);
   if (sums) std::get<2>(result) = gradient.permute({0, 2, 3, 1}).reshape({-1, s.outChannels}).sum(0);
   if (turns) {
-    const int64_t outStep = weight.stride(0), inStep = weight.stride(1);
+    const at::Tensor wide = widened(weight);
+    const int64_t outStep = wide.stride(0), inStep = wide.stride(1);
     // Of a group's outputs, numbered through: they lie beside each other within the group, the groups as far apart as its inputs.
-    const WinogradWeights weights{weight.const_data_ptr<float>(), inStep, outStep, weight.stride(2), weight.stride(3),
+    const WinogradWeights weights{wide.const_data_ptr<float>(), inStep, outStep, wide.stride(2), wide.stride(3),
                                   s.outOfGroup() * outStep - s.inOfGroup() * inStep, true};
     const ConvolutionShape back = turned(s);
-    std::get<0>(result) = winograd(back, gradient, transformedWeights(back, weights, x.options()), {nullptr, nullptr, false});
+    std::get<0>(result) = winograd(back, gradient, transformedWeights(back, weights), {at::Tensor(), at::Tensor(), false});
   }
-  if (weighs) std::get<1>(result) = isWinograd(s) ? winogradWeightGradientOf(s, x, gradient, weight) : weightGradientOf(s, x, gradient, weight);
+  if (weighs) {
+    const at::Tensor wide = isWinograd(s) ? winogradWeightGradientOf(s, x, gradient, weight) : weightGradientOf(s, x, gradient, weight);
+    std::get<1>(result) = wide.to(weight.scalar_type());
+  }
   return result;
 }
+
+/// Under autocast LibTorch would round the weights of a convolution whose kernels widen them again, and their gradients.
+at::Tensor conv2dUnderAutocast(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
+                               at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
+  const c10::impl::ExcludeDispatchKeyGuard inside(c10::DispatchKey::AutocastCPU);
+  const auto type = at::autocast::get_autocast_dtype(at::kCPU);
+  const auto cast = [&](const at::Tensor& tensor) { return at::autocast::cached_cast(type, tensor, at::kCPU); };
+  const at::Tensor input = cast(x);
+  if (isWidened(input, weight) && weight.dim() == 4 && input.dim() == 4)
+    return at::convolution(input, weight, bias, stride, padding, dilation, false, {0, 0}, groups);
+  return at::conv2d(input, cast(weight), bias ? std::optional(cast(*bias)) : std::nullopt, stride, padding, dilation, groups);
+}
+
+/// Takes the place of LibTorch's own, which it would warn of.
+const bool isReplaced = [] {
+  struct Silence : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  } silence;
+  const c10::WarningUtils::WarningHandlerGuard guard(&silence);
+  static torch::Library library(torch::Library::IMPL, "aten", c10::DispatchKey::AutocastCPU, __FILE__, __LINE__);
+  library.impl("conv2d", conv2dUnderAutocast);
+  return true;
+}();
 
 /// For inference: weights transformed once, where minimal filtering serves for images of this size.
 std::optional<at::Tensor> winogradWeights(const at::Tensor& weight, at::IntArrayRef inputSize, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -246,7 +322,7 @@ std::optional<at::Tensor> winogradWeights(const at::Tensor& weight, at::IntArray
               " and ", padding);
   const ConvolutionShape s = shapeOf(inputSize, weight.sizes(), stride, padding, dilation, groups);
   if (!hasConvolutionKernels() || !isWinograd(s)) return std::nullopt;
-  return transformedWeights(s, weightsOf(weight), weight.options().memory_format(std::nullopt));
+  return transformedWeights(s, weightsOf(weight));
 }
 
 /// relu(convolution + bias + residual) of a 3x3 convolution with stride 1 and `winograd_weights`.
@@ -265,8 +341,7 @@ at::Tensor winogradConvolution(const at::Tensor& input, const at::Tensor& weight
   TORCH_CHECK(!bias || (bias->scalar_type() == at::kFloat && bias->is_contiguous() && bias->numel() == outChannels), "bias: expected [", outChannels, "] of float32");
   TORCH_CHECK(!residual || (isPlain(*residual) && residual->sizes() == sizes), "residual: expected ", sizes, " of float32");
   const at::Tensor added = residual ? channelsLast(*residual) : at::Tensor();
-  return winograd(s, channelsLast(input), weights,
-                  {bias ? bias->const_data_ptr<float>() : nullptr, residual ? added.const_data_ptr<float>() : nullptr, relu});
+  return winograd(s, channelsLast(input), weights, {bias.value_or(at::Tensor()), added, relu});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "convert.h"
 #include "errors.h"
+#include "kernels/convolve.h"
 #include "module.h"
 #include "tensor.h"
 
@@ -87,7 +88,7 @@ void setRngState(const Napi::CallbackInfo& info) {
 }
 
 /// Whether the processor has instructions for bfloat16 that oneDNN uses. Without them its kernels are slower than float32's, or none.
-bool computesInBfloat16() {
+bool hasBfloat16() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx512bf16")) return false;
 #endif
@@ -111,7 +112,7 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
 #endif
   out.Set("mkldnn", at::hasMKLDNN());
   out.Set("cpuCapability", at::get_cpu_capability());
-  out.Set("cpuBfloat16", computesInBfloat16());
+  out.Set("cpuBfloat16", hasBfloat16() ? "computed" : hasConvolutionKernels() ? "stored" : "slow");
   out.Set("parallel", at::get_parallel_info());
   return out;
 }

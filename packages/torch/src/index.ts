@@ -4,8 +4,8 @@ export { gradCheck } from './grad-check.js';
 export { aten, observe, operator, schemas, type Observer, type Operator } from './operators.js';
 export { profile, type ProfileRow } from './profile.js';
 export {
+  bfloat16On,
   cudaAvailable,
-  isFastInBfloat16,
   libtorchInfo,
   manualSeed,
   memoryStats,

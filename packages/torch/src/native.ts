@@ -85,6 +85,12 @@ export interface ProfileRow {
   seconds: number;
 }
 
+/**
+ * How a processor takes bfloat16: it computes in it; it keeps tensors in it and computes convolutions in float32, as fast and
+ * in half the memory; or it is slower than in float32.
+ */
+export type Bfloat16Support = 'computed' | 'stored' | 'slow';
+
 export interface NativeInfo {
   libtorch: string;
   cudaBuild: boolean;
@@ -93,8 +99,7 @@ export interface NativeInfo {
   cudaKernels: boolean;
   mkldnn: boolean;
   cpuCapability: string;
-  /** Whether the CPU has instructions for bfloat16: without them float32 is faster. */
-  cpuBfloat16: boolean;
+  cpuBfloat16: Bfloat16Support;
   parallel: string;
 }
 

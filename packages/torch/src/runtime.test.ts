@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { afterEach, expect, it } from 'vitest';
 
 import {
+  bfloat16On,
   cudaAvailable,
-  isFastInBfloat16,
   libtorchInfo,
   manualSeed,
   numThreads,
@@ -76,13 +76,12 @@ it('says what LibTorch this is', () => {
   expect(cudaAvailable()).toBe(info.cudaDevices > 0);
 });
 
-it('takes a processor without instructions for bfloat16 to be faster in float32, and CUDA devices not to be', () => {
+it('knows that a processor without instructions for bfloat16 can still keep tensors in it, and that CUDA devices compute in it', () => {
   const { cpuBfloat16, cpuCapability } = libtorchInfo();
-  expect(isFastInBfloat16('cpu')).toBe(cpuBfloat16);
+  expect(bfloat16On('cpu')).toBe(cpuBfloat16);
   // What has the instructions has AVX-512 (x86) or SVE and the like (Arm), not AVX2 alone.
-  if (cpuCapability === 'AVX2' || cpuCapability === 'DEFAULT')
-    expect(cpuBfloat16 && process.arch === 'x64').toBe(false);
-  expect([isFastInBfloat16('cuda'), isFastInBfloat16('cuda:1')]).toEqual([true, true]);
+  if (process.arch === 'x64' && cpuCapability === 'AVX2') expect(cpuBfloat16).toBe('stored');
+  expect([bfloat16On('cuda'), bfloat16On('cuda:1')]).toEqual(['computed', 'computed']);
 });
 
 it.skipIf(!libtorchInfo().parallel.includes('OpenMP'))(

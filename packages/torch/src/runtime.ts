@@ -1,4 +1,4 @@
-import { native, type NativeInfo } from './native.js';
+import { native, type Bfloat16Support, type NativeInfo } from './native.js';
 import type { Tensor } from './tensor.js';
 
 /** Seeds the random generators of every device. */
@@ -38,10 +38,10 @@ export function cudaAvailable(): boolean {
   return native.info().cudaDevices > 0;
 }
 
-let cpuBfloat16: boolean | undefined;
+let cpuBfloat16: Bfloat16Support | undefined;
 
-/** Whether a device ('cpu', 'cuda' or 'cuda:N') computes faster in bfloat16 than in float32. CUDA devices are taken to. */
-export function isFastInBfloat16(device: string): boolean {
-  if (device !== 'cpu') return true;
+/** How a device ('cpu', 'cuda' or 'cuda:N') takes bfloat16. CUDA devices are taken to compute in it. */
+export function bfloat16On(device: string): Bfloat16Support {
+  if (device !== 'cpu') return 'computed';
   return (cpuBfloat16 ??= native.info().cpuBfloat16);
 }

@@ -1,14 +1,14 @@
 import type { HuWindow } from '@aaunet/imaging';
-import { aten, autocast, cat, fromTypedArray, isFastInBfloat16, noGrad, tidy, type Tensor } from '@aaunet/torch';
+import { aten, autocast, cat, fromTypedArray, bfloat16On, noGrad, tidy, type Tensor } from '@aaunet/torch';
 import type { Layer } from '@aaunet/torch/nn';
 
 import { windowed } from '../transforms/window.js';
 
 export type Precision = 'bf16' | 'fp32' | 'fp64';
 
-/** What a device computes in where `precision` is asked for: processors without instructions for bfloat16 take float32. */
+/** What a device takes where `precision` is asked for: float32 where bfloat16 would be slower. */
 export function precisionOn(device: string, precision: Precision): Precision {
-  return precision === 'bf16' && !isFastInBfloat16(device) ? 'fp32' : precision;
+  return precision === 'bf16' && bfloat16On(device) === 'slow' ? 'fp32' : precision;
 }
 
 /** The network in the precision asked for, as far as the device has it; operators that need float32 stay in it. */

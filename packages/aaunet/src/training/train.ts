@@ -111,7 +111,7 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
     if (dataset.approximateHu) emit({ type: 'message', text: APPROXIMATE_HU });
     const precision = precisionOn(config.device, config.precision);
     if (precision !== config.precision)
-      emit({ type: 'message', text: `computing in ${precision}: this processor has no instructions for bfloat16` });
+      emit({ type: 'message', text: `computing in ${precision}: bfloat16 would be slower on this processor` });
 
     using optimizer = new AdamW(layer.namedParameters(), config.optimizer);
     const { focalGamma: gamma } = config.loss;

@@ -3,21 +3,25 @@
 
 #pragma once
 
-#include <cstdint>
+#define AAUNET_ISA avx2
+#define AAUNET_VECTOR 32
+#include "vectors.h"
 
 namespace aaunet {
 
 namespace {
 
-using Vector __attribute__((vector_size(32))) = float;
-constexpr int LANES = 8;
+using Vector = avx2::Lanes<float>::Vector;
+constexpr int LANES = avx2::Lanes<float>::width;
 
-Vector load(const float* from) {
-  Vector value;
-  __builtin_memcpy(&value, from, sizeof value);
-  return value;
+template <typename T>
+Vector load(const T* from) {
+  return avx2::Lanes<T>::load(from);
 }
-void store(float* to, Vector value) { __builtin_memcpy(to, &value, sizeof value); }
+template <typename T>
+void store(T* to, Vector value) {
+  avx2::Lanes<T>::store(to, value);
+}
 /// Not as a sum with 0, which the compiler would have to compute.
 Vector broadcast(float value) { return Vector{value, value, value, value, value, value, value, value}; }
 

@@ -44,26 +44,27 @@ void multiply(const float* a, const float* b, const Tile& tile, int64_t rowStep,
   }
 }
 
-template <int M>
-void packStrip(const float* dy, const ConvolutionShape& s, const Tile& tile, float* to) {
+template <int M, typename T>
+void packStrip(const T* dy, const ConvolutionShape& s, const Tile& tile, float* to) {
   for (int64_t y = 0; y < tile.height; y++)
     for (int64_t x = 0; x < tile.width; x++, to += M)
-      __builtin_memcpy(to, dy + (y * s.outWidth + x) * s.outChannels, M * sizeof(float));
+      for (int m = 0; m < M; m++) to[m] = widen(dy[(y * s.outWidth + x) * s.outChannels + m]);
 }
 
 /// A panel of the input pixels below a tile, zeros where there are none.
-void packPatch(const float* image, const ConvolutionShape& s, const Tile& tile, int64_t top, int64_t left, int64_t channels, float* to) {
+template <typename T>
+void packPatch(const T* image, const ConvolutionShape& s, const Tile& tile, int64_t top, int64_t left, int64_t channels, float* to) {
   for (int64_t y = top; y < top + tile.patchHeight; y++)
     for (int64_t x = left; x < left + tile.patchWidth; x++, to += PANEL) {
       Vector first{}, second{};
       if (y >= 0 && y < s.inHeight && x >= 0 && x < s.inWidth) {
-        const float* const from = image + (y * s.inWidth + x) * s.inChannels;
+        const T* const from = image + (y * s.inWidth + x) * s.inChannels;
         if (channels == PANEL) {
           first = load(from);
           second = load(from + LANES);
         } else {
           float padded[PANEL] = {};
-          for (int64_t c = 0; c < channels; c++) padded[c] = from[c];
+          for (int64_t c = 0; c < channels; c++) padded[c] = widen(from[c]);
           first = load(padded);
           second = load(padded + LANES);
         }
@@ -80,7 +81,8 @@ int64_t weightGradientScratch(const ConvolutionShape& s) {
   return tile.height * tile.width * s.outOfGroup() + tile.patchHeight * tile.patchWidth * PANEL;
 }
 
-void weightGradient(const ConvolutionShape& s, const float* x, const float* dy, const WeightGradientPart& part, float* sums,
+template <typename T>
+void weightGradient(const ConvolutionShape& s, const T* x, const T* dy, const WeightGradientPart& part, float* sums,
                     float* scratch) {
   const Tile largest = largestTile(s);
   const Strips strips(s.outOfGroup());
@@ -96,7 +98,7 @@ void weightGradient(const ConvolutionShape& s, const float* x, const float* dy, 
       const Tile tile{rows, width, (rows - 1) * s.strideY + (s.kernelHeight - 1) * s.dilationY + 1,
                       (width - 1) * s.strideX + (s.kernelWidth - 1) * s.dilationX + 1};
       const int64_t pixels = rows * width;
-      const float* const gradient = dy + (row * s.outWidth + left) * s.outChannels + part.group * s.outOfGroup();
+      const T* const gradient = dy + (row * s.outWidth + left) * s.outChannels + part.group * s.outOfGroup();
       for (int64_t strip = 0; strip < strips.count; strip++)
         withHeight(strips.height(strip), [&]<int M>() {
           packStrip<M>(gradient + strips.first(strip), s, tile, packed + strips.first(strip) * pixels);
@@ -120,5 +122,8 @@ void weightGradient(const ConvolutionShape& s, const float* x, const float* dy, 
     row += rows;
   }
 }
+
+template void weightGradient(const ConvolutionShape&, const float*, const float*, const WeightGradientPart&, float*, float*);
+template void weightGradient(const ConvolutionShape&, const Bf16*, const Bf16*, const WeightGradientPart&, float*, float*);
 
 }  // namespace aaunet

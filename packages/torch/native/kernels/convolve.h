@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include <cstdint>
+#include "lanes.h"
 
 namespace aaunet {
 
@@ -32,8 +32,9 @@ struct WeightGradientPart {
 /// Floats that a call of `weightGradient` needs for itself.
 int64_t weightGradientScratch(const ConvolutionShape& shape);
 
-/// sums += dy (x) x over the part's pixels: [panels x output channels of a group x taps x PANEL].
-void weightGradient(const ConvolutionShape& shape, const float* x, const float* dy, const WeightGradientPart& part, float* sums,
+/// sums += dy (x) x over the part's pixels: [panels x output channels of a group x taps x PANEL]. T: float or Bf16.
+template <typename T>
+void weightGradient(const ConvolutionShape& shape, const T* x, const T* dy, const WeightGradientPart& part, float* sums,
                     float* scratch);
 
 /// Whether these loops run on this machine, and faster than oneDNN's.

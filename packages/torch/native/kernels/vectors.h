@@ -1,4 +1,4 @@
-// Vectors of channels, compiled once for each instruction set: AAUNET_ISA names the namespace. Nothing of the standard library
+// Vectors of channels, compiled once for each instruction set: AAUNET_ISA names the namespace, AAUNET_VECTOR the bytes of a vector. Nothing of the standard library
 // here: its inline functions would be merged with those compiled for other instruction sets.
 
 #pragma once
@@ -9,8 +9,10 @@ namespace aaunet::AAUNET_ISA {
 
 namespace {
 
-/// Bytes of a vector: those of a register. Of wider ones GCC would compare and choose value by value.
-#if defined(__AVX512F__)
+/// Bytes of a vector: those of a register, unless loops ask for others. Of wider ones GCC would compare and choose value by value.
+#if defined(AAUNET_VECTOR)
+constexpr int VECTOR = AAUNET_VECTOR;
+#elif defined(__AVX512F__)
 constexpr int VECTOR = 64;
 #elif defined(__AVX2__)
 constexpr int VECTOR = 32;

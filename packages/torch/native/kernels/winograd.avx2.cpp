@@ -86,10 +86,10 @@ int64_t inputStep(const ConvolutionShape& s) { return WINOGRAD_BLOCK * s.inOfGro
 int64_t outputStep(const ConvolutionShape& s) { return WINOGRAD_BLOCK * s.outOfGroup() + WINOGRAD_GAP; }
 
 /// Of some channels; the matrices of two products lie `step` apart.
-template <bool inside>
-void transformTile(const ConvolutionShape& s, const float* x, const Place& place, int64_t firstChannel, int64_t channels, float* to, int64_t step) {
+template <bool inside, typename T>
+void transformTile(const ConvolutionShape& s, const T* x, const Place& place, int64_t firstChannel, int64_t channels, float* to, int64_t step) {
   const int64_t top = place.top - s.paddingY, left = place.left - s.paddingX;
-  const float* const corner = x + ((place.image * s.inHeight + top) * s.inWidth + left) * s.inChannels + firstChannel;
+  const T* const corner = x + ((place.image * s.inHeight + top) * s.inWidth + left) * s.inChannels + firstChannel;
   for (int64_t c = 0; c < channels; c += LANES) {
     Vector rows[IN * IN];
 #pragma GCC unroll 6
@@ -112,15 +112,16 @@ void transformTile(const ConvolutionShape& s, const float* x, const Place& place
   }
 }
 
-void transformTile(const ConvolutionShape& s, const float* x, const Place& place, int64_t firstChannel, int64_t channels, float* to, int64_t step) {
+template <typename T>
+void transformTile(const ConvolutionShape& s, const T* x, const Place& place, int64_t firstChannel, int64_t channels, float* to, int64_t step) {
   const int64_t top = place.top - s.paddingY, left = place.left - s.paddingX;
   if (top >= 0 && left >= 0 && top + IN <= s.inHeight && left + IN <= s.inWidth) transformTile<true>(s, x, place, firstChannel, channels, to, step);
   else transformTile<false>(s, x, place, firstChannel, channels, to, step);
 }
 
-template <bool inside>
-void transformGradientTile(const ConvolutionShape& s, const float* dy, const Place& place, int64_t group, float* to) {
-  const float* const image = dy + place.image * s.outHeight * s.outWidth * s.outChannels + group * s.outOfGroup();
+template <bool inside, typename T>
+void transformGradientTile(const ConvolutionShape& s, const T* dy, const Place& place, int64_t group, float* to) {
+  const T* const image = dy + place.image * s.outHeight * s.outWidth * s.outChannels + group * s.outOfGroup();
   for (int64_t c = 0; c < s.outOfGroup(); c += LANES) {
     Vector rows[IN * OUT];
 #pragma GCC unroll 4
@@ -143,7 +144,8 @@ void transformGradientTile(const ConvolutionShape& s, const float* dy, const Pla
   }
 }
 
-void finishTile(const ConvolutionShape& s, const float* from, const Place& place, int64_t group, const Finish& finish, float* y) {
+template <typename T>
+void finishTile(const ConvolutionShape& s, const float* from, const Place& place, int64_t group, const Finish<T>& finish, T* y) {
   const int64_t start = place.image * s.outHeight * s.outWidth * s.outChannels + group * s.outOfGroup();
   const int64_t height = smaller(OUT, s.outHeight - place.top), width = smaller(OUT, s.outWidth - place.left);
   for (int64_t c = 0; c < s.outOfGroup(); c += LANES) {
@@ -237,8 +239,9 @@ void winogradTransformWeights(const ConvolutionShape& s, const WinogradWeights& 
     }
 }
 
-void winogradConvolve(const ConvolutionShape& s, const float* x, const float* weights, const Finish& finish, int64_t group,
-                      int64_t firstTile, int64_t tiles, float* y, float* scratch) {
+template <typename T>
+void winogradConvolve(const ConvolutionShape& s, const T* x, const float* weights, const Finish<T>& finish, int64_t group,
+                      int64_t firstTile, int64_t tiles, T* y, float* scratch) {
   float* const inputs = scratch;
   float* const products = scratch + WINOGRAD_PRODUCTS * inputStep(s);
   for (int64_t i = 0; i < tiles; i++)
@@ -259,7 +262,8 @@ void winogradConvolve(const ConvolutionShape& s, const float* x, const float* we
 
 int64_t winogradGradientScratch(const ConvolutionShape& s, int64_t panels) { return WINOGRAD_PRODUCTS * (partStep(panels) + outputStep(s)); }
 
-void winogradWeightGradient(const ConvolutionShape& s, const float* x, const float* dy, const WinogradGradientPart& part, float* sums,
+template <typename T>
+void winogradWeightGradient(const ConvolutionShape& s, const T* x, const T* dy, const WinogradGradientPart& part, float* sums,
                             float* scratch) {
   const int64_t step = partStep(part.panels), wide = part.panels * PANEL, sumStep = winogradSumsSize(s, part.panels) / WINOGRAD_PRODUCTS;
   float* const inputs = scratch;
@@ -302,5 +306,10 @@ void winogradTransformGradient(const ConvolutionShape& s, const WinogradGradient
         store(dweight + ((part.group * s.outOfGroup() + out) * 9 + tap) * s.inOfGroup() + first + c, g[tap]);
     }
 }
+
+template void winogradConvolve(const ConvolutionShape&, const float*, const float*, const Finish<float>&, int64_t, int64_t, int64_t, float*, float*);
+template void winogradConvolve(const ConvolutionShape&, const Bf16*, const float*, const Finish<Bf16>&, int64_t, int64_t, int64_t, Bf16*, float*);
+template void winogradWeightGradient(const ConvolutionShape&, const float*, const float*, const WinogradGradientPart&, float*, float*);
+template void winogradWeightGradient(const ConvolutionShape&, const Bf16*, const Bf16*, const WinogradGradientPart&, float*, float*);
 
 }  // namespace aaunet

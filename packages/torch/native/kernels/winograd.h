@@ -1,4 +1,4 @@
-// 3x3 convolutions of channels-last float32 tensors with stride 1 by minimal filtering, F(4x4, 3x3) (Lavin & Gray 2015,
+// 3x3 convolutions of channels-last tensors, float or Bf16 and computed in float, with stride 1 by minimal filtering, F(4x4, 3x3) (Lavin & Gray 2015,
 // arXiv:1509.09308): a quarter of the products of a direct convolution. For processors with AVX2 and not AVX-512.
 
 #pragma once
@@ -40,15 +40,17 @@ constexpr int64_t WINOGRAD_BLOCK = 36;
 int64_t winogradScratch(const ConvolutionShape& shape);
 
 /// What is done to the sums of a convolution: bias and residual (null: none) are added, then numbers below 0 cut off.
+template <typename T>
 struct Finish {
   const float* bias;
-  const float* residual;
+  const T* residual;
   bool relu;
 };
 
 /// Some tiles (of all images, numbered through) of one group's outputs.
-void winogradConvolve(const ConvolutionShape& shape, const float* x, const float* weights, const Finish& finish, int64_t group,
-                      int64_t firstTile, int64_t tiles, float* y, float* scratch);
+template <typename T>
+void winogradConvolve(const ConvolutionShape& shape, const T* x, const float* weights, const Finish<T>& finish, int64_t group,
+                      int64_t firstTile, int64_t tiles, T* y, float* scratch);
 
 /// What a call of `winogradWeightGradient` takes of a gradient: some panels of a group's input channels, summed over some tiles (of all
 /// images, numbered through).
@@ -65,7 +67,8 @@ inline int64_t winogradSumsSize(const ConvolutionShape& shape, int64_t panels) {
 }
 
 /// sums += the transformed gradient over the part's tiles.
-void winogradWeightGradient(const ConvolutionShape& shape, const float* x, const float* dy, const WinogradGradientPart& part,
+template <typename T>
+void winogradWeightGradient(const ConvolutionShape& shape, const T* x, const T* dy, const WinogradGradientPart& part,
                             float* sums, float* scratch);
 
 /// The weights' gradient, channels last, of a part's panels: the sums of all `cuts` of the tiles, `step` apart, added up and transformed.

@@ -1,5 +1,5 @@
 import { aten, operator } from '../operators.js';
-import { isFastInBfloat16 } from '../runtime.js';
+import { bfloat16On } from '../runtime.js';
 import { keep, tidy } from '../scope.js';
 import { noGrad } from '../autograd.js';
 import type { Layer } from '../nn/module.js';
@@ -43,7 +43,7 @@ export function compile(
   shape: readonly [number, number, number],
   options: CompileOptions,
 ): CompiledNetwork {
-  const precision = isFastInBfloat16('cpu') ? options.precision : 'float32';
+  const precision = bfloat16On('cpu') === 'computed' ? options.precision : 'float32';
   const owned: Tensor[] = [];
   const own = (tensor: Tensor): Tensor => {
     owned.push(keep(tensor));

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
-import { grad } from '../autograd.js';
+import { autocast, grad } from '../autograd.js';
 import { aten, operator } from '../operators.js';
-import { manualSeed } from '../runtime.js';
+import { libtorchInfo, manualSeed } from '../runtime.js';
 import { tidy } from '../scope.js';
 import { randn } from '../create.js';
-import type { Tensor } from '../tensor.js';
+import type { Dtype, Tensor } from '../tensor.js';
 import { difference } from '../testing/difference.js';
 import { onOneAndTwoThreads } from '../testing/on-threads.js';
 
@@ -36,20 +36,16 @@ const CASES: Record<string, Case> = {
   'of one pixel': { input: [1, 32, 1, 1], out: 16, kernel: 3, padding: 1 },
 };
 
-/** The output of a case, and the gradients of its sum weighed by random numbers, for random tensors rounded to float32. */
-function run({ input, out, kernel, stride = 1, padding = 0, dilation = 1, groups = 1 }: Case, wide: boolean): Tensor[] {
+/** The output of a case, and the gradients of its sum weighed by random numbers, for random tensors rounded to `rounded`. */
+function run(
+  { input, out, kernel, stride = 1, padding = 0, dilation = 1, groups = 1 }: Case,
+  rounded: Dtype,
+  computed = rounded,
+): Tensor[] {
   manualSeed(1);
-  const make = (shape: readonly number[]): Tensor => {
-    const values = randn(shape).contiguous('channels_last');
-    return (wide ? values.to('float64') : values).detach();
-  };
-  const leaves = [
-    make(input),
-    make([out, input[1] / groups, kernel, kernel]),
-    randn([out])
-      .to(wide ? 'float64' : 'float32')
-      .detach(),
-  ];
+  const random = (shape: readonly number[]): Tensor => randn(shape).to(rounded).to(computed).detach();
+  const make = (shape: readonly number[]): Tensor => random(shape).contiguous('channels_last').detach();
+  const leaves = [make(input), make([out, input[1] / groups, kernel, kernel]), random([out])];
   for (const leaf of leaves) leaf.requiresGrad = true;
   const [x, weight, bias] = leaves as [Tensor, Tensor, Tensor];
   const output = aten.conv2d(x, weight, bias, stride, padding, dilation, groups);
@@ -57,23 +53,70 @@ function run({ input, out, kernel, stride = 1, padding = 0, dilation = 1, groups
   return [output, ...grad([output], leaves, { gradients: [upstream] })] as Tensor[];
 }
 
-describe('a channels-last convolution in float32', () => {
+/** Roundings of bfloat16 have 8 binary digits; its sums are taken in float32, where they would lose more. */
+const TOLERANCE = { float32: 5e-6, bfloat16: 2 ** -8 };
+
+describe.each(['float32', 'bfloat16'] as const)('a channels-last convolution in %s', (dtype) => {
   it.each(Object.entries(CASES))('and its gradients are those of float64: %s', (_name, settings) => {
     tidy(() => {
-      const expected = run(settings, true);
-      for (const [i, found] of run(settings, false).entries()) {
-        expect(found.shape).toEqual(expected[i]!.shape);
-        expect(difference(found, expected[i]!)).toBeLessThan(5e-6);
+      const expected = run(settings, dtype, 'float64');
+      for (const [i, found] of run(settings, dtype).entries()) {
+        expect([found.shape, found.dtype]).toEqual([expected[i]!.shape, dtype]);
+        expect(difference(found, expected[i]!)).toBeLessThan(TOLERANCE[dtype]);
       }
     });
   });
 
   it('gives the same bits on one thread and on several', () => {
     const [one, two] = onOneAndTwoThreads(() =>
-      tidy(() => run(CASES['3x3']!, false).map((tensor) => tensor.toArray())),
+      tidy(() => run(CASES['3x3']!, dtype).map((tensor) => tensor.to('float32').toArray())),
     );
     expect(two).toEqual(one);
   });
+});
+
+describe('a channels-last convolution', () => {
+  it('takes bfloat16 in other layouts, transposed and in one dimension as float32 rounded', () => {
+    tidy(() => {
+      manualSeed(4);
+      const wide = [randn([2, 6, 9, 11]), randn([6, 8, 3, 3])] as const;
+      const [x, weight] = wide.map((tensor) => tensor.to('bfloat16')) as [Tensor, Tensor];
+      const exact = [x, weight].map((tensor) => tensor.to('float32')) as [Tensor, Tensor];
+      const both = (convolve: (x: Tensor, weight: Tensor) => Tensor): void => {
+        const found = convolve(x, weight);
+        expect(found.dtype).toBe('bfloat16');
+        expect(difference(found, convolve(...exact))).toBeLessThan(TOLERANCE.bfloat16);
+      };
+      both((input, kernel) => aten.conv_transpose2d.input(input, kernel));
+      both((input, kernel) => aten.conv2d(input, kernel.transpose(0, 1)));
+      both((input, kernel) => aten.conv1d(input.select(2, 0), kernel.transpose(0, 1).select(2, 0)));
+    });
+  });
+
+  it.runIf(libtorchInfo().cpuBfloat16 === 'stored')(
+    'under autocast rounds its input and output and neither weights nor their gradients',
+    () => {
+      tidy(() => {
+        manualSeed(5);
+        const x = randn([2, 32, 20, 24]).to('bfloat16').to('float32').contiguous('channels_last').detach();
+        for (const kernel of [1, 3]) {
+          const leaves = [randn([32, 32, kernel, kernel]).detach(), randn([32]).detach()];
+          for (const leaf of leaves) leaf.requiresGrad = true;
+          const [weight, bias] = leaves as [Tensor, Tensor];
+          const output = autocast({}, () => aten.conv2d(x, weight, bias));
+          const upstream = randn(output.shape).to('bfloat16').contiguous('channels_last');
+          const gradients = grad([output], leaves, { gradients: [upstream] });
+          const exact = aten.conv2d(x.to('float64'), weight.to('float64'), bias.to('float64'));
+          const expected = grad([exact], leaves, { gradients: [upstream.to('float64')] });
+          expect([output.dtype, ...gradients.map((one) => one!.dtype)]).toEqual(['bfloat16', 'float32', 'float32']);
+          expect(difference(output, exact)).toBeLessThan(TOLERANCE.bfloat16);
+          // The bias's gradient is a sum of bfloat16.
+          expect(difference(gradients[0]!, expected[0]!)).toBeLessThan(TOLERANCE.float32);
+          expect(difference(gradients[1]!, expected[1]!)).toBeLessThan(TOLERANCE.bfloat16);
+        }
+      });
+    },
+  );
 
   it('has gradients for the weights alone, and in another memory format', () => {
     tidy(() => {

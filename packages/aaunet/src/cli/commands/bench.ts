@@ -64,7 +64,7 @@ export function addBench(program: Command, context: CliContext): void {
       );
       const result = bench({ ...flags, ...(threads === undefined ? {} : { threads }) });
       if (result.dtype !== flags.dtype)
-        context.stderr.write(`measured in ${result.dtype}: this processor has no instructions for bfloat16\n`);
+        context.stderr.write(`measured in ${result.dtype}: bfloat16 would be slower on this processor\n`);
       const text = json
         ? JSON.stringify(result)
         : Object.entries(result)
