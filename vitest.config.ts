@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'packages/*/scripts/**/*.test.mjs', 'examples/*.test.ts'],
     setupFiles: ['vitest.setup.ts'],
     pool: 'forks',
+    // Of two cores Vitest would leave one idle.
+    maxWorkers: '100%',
     // Test files run side by side: LibTorch's threads must not spin while they wait for one another.
     env: { OMP_WAIT_POLICY: 'passive' },
     testTimeout: 60_000,
