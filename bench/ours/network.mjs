@@ -2,15 +2,13 @@
 import { setNumThreads } from '@aaunet/torch';
 
 import { inferenceWorkload, trainingWorkload } from '../../packages/aaunet/dist/bench.js';
-import { precisionOn } from '../../packages/aaunet/dist/inference/segment.js';
 import { residentMib, serve } from './worker.mjs';
 
 const settings = JSON.parse(process.argv[2]);
-const { phase, device, threads } = settings;
-const dtype = precisionOn(device, settings.dtype);
+const { phase, threads } = settings;
 setNumThreads(threads);
 const baselineMib = residentMib();
-const workload = (phase === 'train' ? trainingWorkload : inferenceWorkload)({ ...settings, dtype });
-const { parameters } = workload;
+const workload = (phase === 'train' ? trainingWorkload : inferenceWorkload)(settings);
+const { parameters, dtype } = workload;
 const last = () => (settings.profile ? { profile: workload.profile() } : {});
 await serve(() => workload.run(), { parameters, baselineMib, computedIn: dtype }, last);

@@ -19,7 +19,7 @@ import { compile } from '@aaunet/torch/compile';
 import type { Layer } from '@aaunet/torch/nn';
 import { AdamW } from '@aaunet/torch/optim';
 
-import { mixedPrecision, precisionOn } from './inference/segment.js';
+import { inferencePrecision, mixedPrecision, trainingPrecision } from './inference/segment.js';
 import { focalLoss } from './losses/focal.js';
 import { median } from './metrics/median.js';
 import { buildModel } from './models/registry.js';
@@ -30,7 +30,7 @@ export interface BenchOptions {
   model?: string;
   size?: number;
   batch?: number;
-  /** Processors without instructions for bfloat16 are measured in fp32, as they train. */
+  /** A processor that would train or infer in fp32 where bf16 is asked for is measured in it. */
   dtype?: 'bf16' | 'fp32';
   phase?: 'train' | 'infer' | 'both';
   steps?: number;
@@ -42,6 +42,9 @@ export interface BenchOptions {
 
 export interface BenchResult extends Required<Omit<BenchOptions, 'profile'>> {
   libtorch: string;
+  /** What was computed in. */
+  train_dtype?: 'bf16' | 'fp32';
+  infer_dtype?: 'bf16' | 'fp32';
   /** Median seconds an image of a training step: forward, focal loss, backward, AdamW. */
   train_s_per_image?: number;
   /** Median seconds an image of a forward pass as `predict` runs it, that is compiled on the CPU. */
@@ -61,6 +64,8 @@ const WARM_UPS = 3;
 /** What a measurement repeats. */
 export interface Workload extends Disposable {
   readonly parameters: number;
+  /** What it computes in. */
+  readonly dtype: 'bf16' | 'fp32';
   /** Does the work once and returns when the device has done it. */
   readonly run: () => void;
   /** What each operator takes in one run. */
@@ -81,7 +86,8 @@ const countParameters = (network: Layer): number =>
 
 /** Training steps on one random batch: forward, focal loss, backward, AdamW. */
 export function trainingWorkload(options: WorkloadOptions): Workload {
-  const { size, batch, device, dtype } = options;
+  const { size, batch, device } = options;
+  const dtype = trainingPrecision(device, options.dtype) as 'bf16' | 'fp32';
   const { network, image } = networkAndImage(options);
   const labels = BigInt64Array.from({ length: batch * size * size }, () => BigInt(Math.floor(Math.random() * CLASSES)));
   const target = fromTypedArray(labels, [batch, size, size], { device });
@@ -105,6 +111,7 @@ export function trainingWorkload(options: WorkloadOptions): Workload {
   };
   return {
     parameters: countParameters(network),
+    dtype,
     run: stepWith((input, labelled) => pass.run(input, labelled)),
     // Not of a recorded step, which is one call.
     profile: () => profile(stepWith(gradients), device),
@@ -116,7 +123,8 @@ export function trainingWorkload(options: WorkloadOptions): Workload {
 
 /** Forward passes of one random batch as `predict` runs them, that is compiled on the CPU. */
 export function inferenceWorkload(options: WorkloadOptions): Workload {
-  const { size, device, dtype } = options;
+  const { size, device } = options;
+  const dtype = inferencePrecision(device, options.dtype) as 'bf16' | 'fp32';
   const { network, image } = networkAndImage(options);
   network.eval();
   const forward = (input: Tensor): Tensor => mixedPrecision(device, dtype, () => network.forward(input));
@@ -131,6 +139,7 @@ export function inferenceWorkload(options: WorkloadOptions): Workload {
   const run = inferWith((input) => (compiled ? compiled.forward(input) : graphed.run(input)));
   return {
     parameters: countParameters(network),
+    dtype,
     run,
     profile: () => profile(compiled ? run : inferWith(forward), device),
     [Symbol.dispose]: () => {
@@ -144,17 +153,19 @@ export function bench(options: BenchOptions = {}): BenchResult {
   const { model = 'rsu-sc', size = 512, batch = 2, phase = 'both', steps = 5, device = 'cpu' } = options;
   checkDevice(device);
   if (options.threads !== undefined) setNumThreads(options.threads);
-  const dtype = precisionOn(device, options.dtype ?? 'bf16') as 'bf16' | 'fp32';
+  const { dtype = 'bf16' } = options;
   const settings = { model, size, batch, dtype, phase, steps, device, threads: numThreads() };
   const result: BenchResult = { ...settings, libtorch: libtorchInfo().libtorch, peak_rss_gib: 0 };
   if (phase !== 'infer') {
     using training = trainingWorkload(settings);
+    result.train_dtype = training.dtype;
     result.train_s_per_image = median(times(steps, training.run))! / batch;
     if (device !== 'cpu') result.peak_device_gib = peakMemory(device) / 2 ** 30;
     if (options.profile) result.train_profile = training.profile();
   }
   if (phase !== 'train') {
     using inference = inferenceWorkload(settings);
+    result.infer_dtype = inference.dtype;
     result.infer_s_per_image = median(times(steps, inference.run))! / batch;
     if (options.profile) result.infer_profile = inference.profile();
   }

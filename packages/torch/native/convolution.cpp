@@ -1,6 +1,6 @@
 // aten::convolution and aten::convolution_backward on the CPU: channels-last convolutions by kernels of our own where they are faster
 // than oneDNN's, everything else as LibTorch does it. Where these kernels run oneDNN has none for bfloat16: such convolutions are computed
-// in float32, and only what is kept of them is bfloat16. Networks, autograd and autocast see nothing of it.
+// in float32, and only what is kept of them is bfloat16. Networks and autograd see nothing of it; autocast leaves their weights alone.
 
 #include "kernels/convolve.h"
 #include "kernels/winograd.h"
@@ -57,23 +57,28 @@ bool isPlain(const at::Tensor& tensor, at::ScalarType type = at::kFloat) {
          tensor.numel() > 0;
 }
 
-/// Parameters are of an input's type, or float32 beside bfloat16.
+/// Parameters (undefined: none) are of an input's type, or float32 beside bfloat16.
 bool hasTypeFor(const at::Tensor& x, const at::Tensor& parameter) {
-  return parameter.scalar_type() == x.scalar_type() || (x.scalar_type() == at::kBFloat16 && parameter.scalar_type() == at::kFloat);
+  return !parameter.defined() || parameter.scalar_type() == x.scalar_type() || (x.scalar_type() == at::kBFloat16 && parameter.scalar_type() == at::kFloat);
 }
 
-/// Tensors in another layout would have to be copied first.
-bool isOurs(const at::Tensor& x, const at::Tensor& weight, bool transposed) {
+/// The shape of a convolution that these kernels may take; LibTorch gets the others, and says in words what is wrong with some. Tensors
+/// in another layout would have to be copied first.
+std::optional<ConvolutionShape> shapeOfOurs(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
+                                            at::IntArrayRef dilation, bool transposed, int64_t groups) {
   const auto type = x.scalar_type();
-  return hasConvolutionKernels() && !transposed && (type == at::kFloat || type == at::kBFloat16) && isPlain(x, type) && hasTypeFor(x, weight) &&
-         isPlain(weight, weight.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+  const bool hasTypes = (type == at::kFloat || type == at::kBFloat16) && isPlain(x, type) && hasTypeFor(x, weight) && isPlain(weight, weight.scalar_type());
+  if (!hasConvolutionKernels() || transposed || !hasTypes || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) return std::nullopt;
+  if (!areSound(stride, padding, dilation) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return std::nullopt;
+  const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
+  return s.outHeight < 1 || s.outWidth < 1 ? std::nullopt : std::optional(s);
 }
 
 at::Tensor widened(const at::Tensor& tensor) { return tensor.defined() ? tensor.to(at::kFloat) : tensor; }
 
 /// Whether LibTorch is given a convolution in float32.
-bool isWidened(const at::Tensor& x, const at::Tensor& weight) {
-  return hasConvolutionKernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && hasTypeFor(x, weight);
+bool isWidened(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {}) {
+  return hasConvolutionKernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && hasTypeFor(x, weight) && hasTypeFor(x, bias);
 }
 
 /// Calls `body(T{})` with the kernels' type of a tensor's values.
@@ -238,16 +243,15 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
                        at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef outputPadding, int64_t groups) {
   const at::Tensor offset = bias.value_or(at::Tensor());
   const auto byLibTorch = [&] {
-    if (!isWidened(x, weight)) return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
+    if (!isWidened(x, weight, offset)) return at::native::convolution(x, weight, bias, stride, padding, dilation, transposed, outputPadding, groups);
     return at::native::convolution(widened(x), widened(weight), widened(offset), stride, padding, dilation, transposed, outputPadding, groups)
         .to(x.scalar_type());
   };
-  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return byLibTorch();
-  if (offset.defined() && (!hasTypeFor(x, offset) || !offset.is_contiguous() || offset.numel() != weight.size(0))) return byLibTorch();
-  const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
-  if (s.outHeight < 1 || s.outWidth < 1 || !isWinograd(s)) return byLibTorch();
+  const auto s = shapeOfOurs(x, weight, stride, padding, dilation, transposed, groups);
+  const bool takesBias = !offset.defined() || (hasTypeFor(x, offset) && offset.is_contiguous() && offset.dim() == 1 && offset.numel() == weight.size(0));
+  if (!s || !takesBias || !isWinograd(*s)) return byLibTorch();
   const at::Tensor wide = widened(weight);
-  return winograd(s, x, transformedWeights(s, weightsOf(wide)), {widened(offset), at::Tensor(), false});
+  return winograd(*s, x, transformedWeights(*s, weightsOf(wide)), {widened(offset), at::Tensor(), false});
 }
 
 Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight, at::OptionalIntArrayRef biasSizes,
@@ -262,9 +266,11 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
                                                                        dilation, transposed, outputPadding, groups, wanted);
     return Gradients{as(x, dx), as(weight, dweight), as(weight, dbias)};
   };
-  if (!isOurs(x, weight, transposed) || !areSound(stride, padding, dilation) || !isPlain(dy, x.scalar_type())) return byLibTorch(dy, mask);
+  const auto ours = shapeOfOurs(x, weight, stride, padding, dilation, transposed, groups);
+  if (!ours || !isPlain(dy, x.scalar_type()) || dy.sizes() != std::vector{ours->images, ours->outChannels, ours->outHeight, ours->outWidth})
+    return byLibTorch(dy, mask);
+  const ConvolutionShape& s = *ours;
   const at::Tensor gradient = channelsLast(dy);
-  const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   const bool turns = mask[0] && isWinograd(s) && isWinograd(turned(s));
   // Narrow groups fill no panel.
   const bool weighs = mask[1] && s.inOfGroup() >= PANEL / 2;
@@ -273,7 +279,7 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
   const std::array<bool, 3> others{mask[0] && !turns, mask[1] && !weighs, mask[2] && !sums};
   Gradients result;
   if (others[0] || others[1]) result = byLibTorch(gradient, others);
-  if (sums) std::get<2>(result) = gradient.permute({0, 2, 3, 1}).reshape({-1, s.outChannels}).sum(0);
+  if (sums) std::get<2>(result) = gradient.permute({0, 2, 3, 1}).reshape({-1, s.outChannels}).sum({0}, false, weight.scalar_type());
   if (turns) {
     const at::Tensor wide = widened(weight);
     const int64_t outStep = wide.stride(0), inStep = wide.stride(1);
@@ -290,14 +296,15 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
   return result;
 }
 
-/// Under autocast LibTorch would round the weights of a convolution whose kernels widen them again, and their gradients.
+/// Under autocast LibTorch would round weights that are only widened again, and their gradients. Of batches alone, which is what
+/// networks take.
 at::Tensor conv2dUnderAutocast(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
                                at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
   const c10::impl::ExcludeDispatchKeyGuard inside(c10::DispatchKey::AutocastCPU);
   const auto type = at::autocast::get_autocast_dtype(at::kCPU);
   const auto cast = [&](const at::Tensor& tensor) { return at::autocast::cached_cast(type, tensor, at::kCPU); };
   const at::Tensor input = cast(x);
-  if (isWidened(input, weight) && weight.dim() == 4 && input.dim() == 4)
+  if (isWidened(input, weight, bias.value_or(at::Tensor())) && weight.dim() == 4 && input.dim() == 4)
     return at::convolution(input, weight, bias, stride, padding, dilation, false, {0, 0}, groups);
   return at::conv2d(input, cast(weight), bias ? std::optional(cast(*bias)) : std::nullopt, stride, padding, dilation, groups);
 }

@@ -1,8 +1,10 @@
-import { randn, manualSeed, tensor, tidy, type Tensor } from '@aaunet/torch';
+import { NETWORK_WINDOW } from '@aaunet/imaging';
+import { bfloat16On, manualSeed, randn, tensor, tidy, zeros, type Tensor } from '@aaunet/torch';
+import { Conv2d } from '@aaunet/torch/nn';
 import { describe, expect, it } from 'vitest';
 
 import { leaveOutUnknown } from '../evaluation/score.js';
-import { likeliestClass } from './segment.js';
+import { likeliestClass, mixedPrecision, segmentProbabilities, segmentSlices, trainingPrecision } from './segment.js';
 
 /** One pixel whose classes have these probabilities. */
 function pixel(probabilities: readonly number[]): Tensor {
@@ -31,6 +33,27 @@ describe('likeliestClass', () => {
       expect(found.toArray().every((id) => id !== 5 && id !== 6)).toBe(true);
     });
   });
+});
+
+it('scores a network in the precision in which a compiled one predicts, whatever it was trained in', () => {
+  const seen: string[] = [];
+  class Probe extends Conv2d {
+    override forward(input: Tensor): Tensor {
+      const output = super.forward(input);
+      seen.push(output.dtype);
+      return output;
+    }
+  }
+  const support = bfloat16On('cpu');
+  tidy(() => {
+    const network = new Probe(3, 8, 1);
+    const settings = { window: NETWORK_WINDOW, device: 'cpu', precision: 'bf16' } as const;
+    for (const segment of [segmentSlices, segmentProbabilities]) segment(network, zeros([1, 3, 32, 32]), settings);
+    mixedPrecision('cpu', trainingPrecision('cpu', 'bf16'), () => network.forward(zeros([1, 3, 32, 32])));
+    network[Symbol.dispose]();
+  });
+  const inferred = support === 'computed' ? 'bfloat16' : 'float32';
+  expect(seen).toEqual([inferred, inferred, support === 'slow' ? 'float32' : 'bfloat16']);
 });
 
 describe('leaveOutUnknown', () => {

@@ -6,15 +6,28 @@ import { windowed } from '../transforms/window.js';
 
 export type Precision = 'bf16' | 'fp32' | 'fp64';
 
-/** What a device takes where `precision` is asked for: float32 where bfloat16 would be slower. */
-export function precisionOn(device: string, precision: Precision): Precision {
+/** What a device trains in where `precision` is asked for: float32 where bfloat16 would be slower. */
+export function trainingPrecision(device: string, precision: Precision): Precision {
   return precision === 'bf16' && bfloat16On(device) === 'slow' ? 'fp32' : precision;
 }
 
-/** The network in the precision asked for, as far as the device has it; operators that need float32 stay in it. */
+/**
+ * What a device infers in where `precision` is asked for: float32 where it does not compute in bfloat16, since nothing is kept of a
+ * forward pass whose memory bfloat16 would halve.
+ */
+export function inferencePrecision(device: string, precision: Precision): Precision {
+  return precision === 'bf16' && bfloat16On(device) !== 'computed' ? 'fp32' : precision;
+}
+
+/** What `body` computes, in bfloat16 where `precision` is that; operators that need float32 stay in it. */
 export function mixedPrecision<R>(device: string, precision: Precision, body: () => R): R {
   const type = device.startsWith('cuda') ? 'cuda' : 'cpu';
-  return autocast({ device: type, dtype: 'bfloat16', enabled: precisionOn(device, precision) === 'bf16' }, body);
+  return autocast({ device: type, dtype: 'bfloat16', enabled: precision === 'bf16' }, body);
+}
+
+/** The logits of a forward pass without gradients. */
+function infer(network: Layer, image: Tensor, { device, precision }: SegmentSettings): Tensor {
+  return mixedPrecision(device, inferencePrecision(device, precision), () => network.forward(image));
 }
 
 /** How slices become labels. */
@@ -68,9 +81,7 @@ export function segmentProbabilities(network: Layer, hu: Tensor, settings: Segme
     noGrad(() => {
       const scaled = windowed(hu.to({ device: settings.device }), settings.window);
       const image = settings.precision === 'fp64' ? scaled.to('float64') : scaled;
-      const logits = mixedPrecision(settings.device, settings.precision, () =>
-        network.forward(image.contiguous('channels_last')),
-      );
+      const logits = infer(network, image.contiguous('channels_last'), settings);
       const probabilities = aten.softmax.int(logits.to('float32'), 1);
       return withoutUnmarked(probabilities, settings.unmarked ?? [])
         .cpu()
@@ -90,7 +101,7 @@ export function segmentSlices(network: Layer, hu: Tensor, options: SegmentSettin
     noGrad(() => {
       const scaled = windowed(hu.to({ device: options.device }), options.window).contiguous('channels_last');
       const image = options.precision === 'fp64' ? scaled.to('float64') : scaled;
-      const logits = mixedPrecision(options.device, options.precision, () => network.forward(image));
+      const logits = infer(network, image, options);
       return likeliestClass(logits, options.unmarked).to('uint8').cpu().contiguous();
     }),
   );

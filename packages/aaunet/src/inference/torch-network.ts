@@ -10,7 +10,7 @@ import { buildModel } from '../models/registry.js';
 import { checkpointPath, loadWeights } from '../training/checkpoint.js';
 import { readModelFile, type ModelFile } from '../training/model-file.js';
 import { sha256OfFile } from './file-hash.js';
-import { mixedPrecision, precisionOn } from './segment.js';
+import { inferencePrecision, mixedPrecision } from './segment.js';
 import type { SliceNetwork, SliceNetworkOptions } from './slice-network.js';
 
 /** A trained network in inference mode on the CPU, in float32; the caller disposes it. */
@@ -40,13 +40,13 @@ export async function loadTorchNetwork(model: string, { device, threads }: Slice
   if (threads !== undefined) setNumThreads(threads);
   const { file, sha256, network } = await loadTrainedNetwork(model);
   const { size } = file;
-  const precision = precisionOn(device, file.precision) === 'bf16' ? 'bfloat16' : 'float32';
+  const precision = inferencePrecision(device, file.precision);
   const loaded: Disposable & { forward(image: Tensor): Tensor } =
     device === 'cpu'
-      ? compile(network, [3, size, size], { precision })
+      ? compile(network, [3, size, size], { precision: precision === 'bf16' ? 'bfloat16' : 'float32' })
       : network.to({ device, memoryFormat: 'channels_last' });
   if (loaded !== network) network[Symbol.dispose]();
-  const graphed = new Graphed(device, (image) => mixedPrecision(device, file.precision, () => loaded.forward(image)));
+  const graphed = new Graphed(device, (image) => mixedPrecision(device, precision, () => loaded.forward(image)));
   const logitsOf = (image: Tensor): Tensor =>
     graphed.run(device === 'cpu' ? image : image.to({ device }).contiguous('channels_last'));
   return {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { libtorchInfo, numThreads } from '@aaunet/torch';
 
 import { writeJsonAtomic } from '../atomic.js';
-import { precisionOn } from '../inference/segment.js';
+import { trainingPrecision } from '../inference/segment.js';
 import { parseWith, readJsonValue } from '../schema-errors.js';
 import { SOFTWARE } from '../version.js';
 import { trainConfigSchema, type TrainConfig } from './config.js';
@@ -32,7 +32,7 @@ export async function startRun(run: string, config: TrainConfig): Promise<void> 
     libtorch: torch.libtorch,
     cpu: cpus()[0]?.model ?? 'unknown',
     cpuCapability: torch.cpuCapability,
-    precision: precisionOn(config.device, config.precision),
+    precision: trainingPrecision(config.device, config.precision),
     cores: cpus().length,
     threads: numThreads(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),

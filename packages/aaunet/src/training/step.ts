@@ -1,7 +1,7 @@
 import { tidy, type Tensor } from '@aaunet/torch';
 import { clipGradNorm, type AdamW } from '@aaunet/torch/optim';
 
-import { mixedPrecision } from '../inference/segment.js';
+import { mixedPrecision, trainingPrecision } from '../inference/segment.js';
 import type { Criterion } from '../losses/partial-focal.js';
 import { augment } from '../transforms/augment.js';
 import { windowed } from '../transforms/window.js';
@@ -22,7 +22,8 @@ export interface StepContext {
 
 /** The pass of a training: over a whole batch, or over parts of it. */
 export function gradientPass(network: TeamNetwork, criterion: Criterion, config: TrainConfig): GradientPass {
-  const { device, precision, accumulate, batch } = config;
+  const { device, accumulate, batch } = config;
+  const precision = trainingPrecision(device, config.precision);
   const isWhole = accumulate === 1 && network.team.size === 1;
   return new GradientPass(network.parameters(), isWhole ? device : 'cpu', (input, target) => {
     const logits = mixedPrecision(device, precision, () => network.forward(input));

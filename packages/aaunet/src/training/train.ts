@@ -7,7 +7,7 @@ import { AdamW } from '@aaunet/torch/optim';
 import { readDataset } from '../datasets/dataset.js';
 import { ensureSplits } from '../datasets/ensure-splits.js';
 import { openSliceCache } from '../datasets/slice-cache.js';
-import { precisionOn } from '../inference/segment.js';
+import { trainingPrecision } from '../inference/segment.js';
 import { focalCriterion } from '../losses/partial-focal.js';
 import { buildModel } from '../models/registry.js';
 import { SOFTWARE } from '../version.js';
@@ -109,7 +109,7 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
     if (resumed) await checkSameRun(run, complete, { dataset, cache, splits });
     if (team.isFirst) await describeRun(run, complete, { dataset, cache, splits });
     if (dataset.approximateHu) emit({ type: 'message', text: APPROXIMATE_HU });
-    const precision = precisionOn(config.device, config.precision);
+    const precision = trainingPrecision(config.device, config.precision);
     if (precision !== config.precision)
       emit({ type: 'message', text: `computing in ${precision}: bfloat16 would be slower on this processor` });
 

@@ -63,8 +63,12 @@ export function addBench(program: Command, context: CliContext): void {
         `measuring ${flags.model} at ${flags.size}x${flags.size}, batch ${flags.batch}, ${flags.dtype}\n`,
       );
       const result = bench({ ...flags, ...(threads === undefined ? {} : { threads }) });
-      if (result.dtype !== flags.dtype)
-        context.stderr.write(`measured in ${result.dtype}: bfloat16 would be slower on this processor\n`);
+      for (const [phase, dtype] of [
+        ['training', result.train_dtype],
+        ['inference', result.infer_dtype],
+      ])
+        if (dtype && dtype !== flags.dtype)
+          context.stderr.write(`${phase} measured in ${dtype}, as it runs on this processor\n`);
       const text = json
         ? JSON.stringify(result)
         : Object.entries(result)
