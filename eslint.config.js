@@ -14,6 +14,13 @@ export default tseslint.config(
       // `array[i]!` inside a bounded loop is the readable way to live with noUncheckedIndexedAccess on typed arrays.
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      'no-restricted-imports': [
+        'error',
+        {
+          name: 'onnxruntime-node',
+          message: 'Import inference/onnx-runtime.js, which keeps the library from reporting.',
+        },
+      ],
     },
   },
   {

@@ -67,7 +67,7 @@ type OnnxRuntime = Pick<typeof import('onnxruntime-node'), 'env' | 'listSupporte
 
 /** Whether ONNX files can be written and used here. */
 export async function onnxRuntimeCheck(
-  load: () => Promise<OnnxRuntime> = () => import('onnxruntime-node'),
+  load: () => Promise<OnnxRuntime> = () => import('./inference/onnx-runtime.js'),
 ): Promise<DoctorCheck> {
   try {
     const { env, listSupportedBackends } = await load();

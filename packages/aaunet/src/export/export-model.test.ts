@@ -10,11 +10,11 @@ import { readNiftiFile, writeNiftiFile } from '@aaunet/imaging/node';
 import { manualSeed, memoryStats, noGrad, randn, tidy, zeros } from '@aaunet/torch';
 import { foldBatchNorms, stepsOf, trace } from '@aaunet/torch/compile';
 import type { Layer } from '@aaunet/torch/nn';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { loadEngine } from '../inference/engine.js';
 import { loadOnnxNetwork } from '../inference/onnx-network.js';
+import { InferenceSession, Tensor } from '../inference/onnx-runtime.js';
 import { buildModel, TABLE_I } from '../models/registry.js';
 import { serve } from '../server/serve.js';
 import { tinyScan, writeTinyDataset } from '../testing/tiny-dataset.js';

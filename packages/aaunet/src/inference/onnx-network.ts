@@ -2,9 +2,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 
 import { CLASS_COUNT } from '@aaunet/imaging';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 import { readExportedModel, type ExportedModel } from '../export/exported-model.js';
+import { InferenceSession, Tensor } from './onnx-runtime.js';
 import type { SliceNetwork, SliceNetworkOptions } from './slice-network.js';
 
 /** Larger ones are no protocol buffers. */
