@@ -61,12 +61,25 @@ describe('chooseDicomSeries', () => {
   ])('prefers the plain head to %s, and says why', (_, other) => {
     expect(chosen(plain, other)).toBe('1.1');
     const all = made(plain, other);
-    const { problems, others } = chooseDicomSeries(all, []);
+    const { series, problems, others } = chooseDicomSeries(all, []);
     expect(problems.map(({ code }) => code)).toEqual(['other-series']);
     expect(problems[0]!.message).toMatch(
       /one of 2 .* chosen because it .*The others: one without a number, \d+ slices over /,
     );
-    expect(whyNotChosen(others[0]!, all).message).toMatch(/^Not chosen: .* --series 1\.2\.$/);
+    expect(whyNotChosen(others[0]!, all, series).message).toMatch(/^Not chosen: it .* --series 1\.2\.$/);
+  });
+
+  it('says of a series only what the chosen one is better in', () => {
+    const why = (index: number, seriesUid?: string, ...of: readonly Made[]): string => {
+      const all = made(...of);
+      return whyNotChosen(all[index]!, all, chooseDicomSeries(all, [], { seriesUid }).series).message;
+    };
+    const [first, twin] = [plain, { ...plain, uid: '1.2' }];
+    expect(why(1, undefined, first, twin)).toContain('nothing tells it from the chosen one');
+    expect(why(1, undefined, { ...first, slices: 2 }, { ...twin, slices: 1 })).toContain('it has fewer slices');
+    expect(why(0, '1.2', first, { ...twin, slices: 1 })).toContain('another was asked for');
+    const reformat = made({ ...first, description: 'HEAD MPR' });
+    expect(whyNotChosen(reformat[0]!, reformat, undefined).message).toContain('it is a reformat');
   });
 
   it('takes words of "without contrast" for what they say', () => {

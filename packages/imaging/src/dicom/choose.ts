@@ -50,15 +50,46 @@ function meritOf(series: DicomSeries): Merit {
   };
 }
 
-/** The criteria in the order of their weight, each higher for better. */
-const CRITERIA: readonly { readonly rank: (merit: Merit) => number; readonly why: string }[] = [
-  { rank: ({ isReformat }) => (isReformat ? 0 : 1), why: 'it is no reformat' },
-  { rank: ({ contrast }) => (contrast === undefined ? 1 : 0), why: 'it is without contrast medium' },
-  { rank: ({ head }) => head, why: 'it is of the head' },
-  { rank: ({ isFew }) => (isFew ? 0 : 1), why: 'it has slices enough' },
-  { rank: ({ isBone }) => (isBone ? 0 : 1), why: 'it is not a bone reconstruction' },
-  { rank: ({ slices }) => slices, why: 'it has most slices' },
+/** The criteria in the order of their weight, each higher for better, and what is said of a series that wins or loses by it. */
+const CRITERIA: readonly {
+  readonly rank: (merit: Merit) => number;
+  readonly why: string;
+  readonly whyNot: (merit: Merit) => string;
+}[] = [
+  {
+    rank: ({ isReformat }) => (isReformat ? 0 : 1),
+    why: 'it is no reformat',
+    whyNot: () => 'it is a reformat',
+  },
+  {
+    rank: ({ contrast }) => (contrast === undefined ? 1 : 0),
+    why: 'it is without contrast medium',
+    whyNot: ({ contrast }) => `it seems to be with contrast medium (${contrast})`,
+  },
+  {
+    rank: ({ head }) => head,
+    why: 'it is of the head',
+    whyNot: ({ head }) => (head < 0 ? 'it is of another part of the body' : 'it does not say that it is of the head'),
+  },
+  {
+    rank: ({ isFew }) => (isFew ? 0 : 1),
+    why: 'it has slices enough',
+    whyNot: ({ slices }) => `it has only ${count(slices, 'slice')}`,
+  },
+  {
+    rank: ({ isBone }) => (isBone ? 0 : 1),
+    why: 'it is not a bone reconstruction',
+    whyNot: () => 'it is a bone reconstruction',
+  },
+  {
+    rank: ({ slices }) => slices,
+    why: 'it has most slices',
+    whyNot: () => 'it has fewer slices',
+  },
 ];
+
+/** What any series that is taken unasked surpasses. */
+const LEAST: Merit = { isReformat: false, contrast: 'any', head: -1, isFew: true, isBone: true, slices: 0 };
 
 /** The series read, the others, and why it is that one. */
 export interface SeriesChoice {
@@ -136,17 +167,20 @@ export function selectorOf(series: DicomSeries, all: readonly DicomSeries[]): st
   return number > 1 ? `${series.uid}#${number}` : series.uid;
 }
 
-/** Why one of several series was not chosen. */
-export function whyNotChosen(series: DicomSeries, all: readonly DicomSeries[]): DicomProblem {
-  const { isReformat, contrast, head, isFew, isBone } = meritOf(series);
-  const reasons = [
-    ...(isReformat ? ['it is a reformat'] : []),
-    ...(contrast === undefined ? [] : [`it seems to be with contrast medium (${contrast})`]),
-    ...(head < 0 ? ['it is of another part of the body'] : []),
-    ...(isFew ? [`it has only ${count(series.slices.length, 'slice')}`] : []),
-    ...(isBone ? ['it is a bone reconstruction'] : []),
-  ];
-  const why = reasons.length > 0 ? reasons.join(', ') : 'another suits as well and has more slices';
+/** Why a series was not chosen; `chosen` is undefined where none was. */
+export function whyNotChosen(
+  series: DicomSeries,
+  all: readonly DicomSeries[],
+  chosen: DicomSeries | undefined,
+): DicomProblem {
+  const [own, best] = [meritOf(series), chosen ? meritOf(chosen) : LEAST];
+  const decisive = CRITERIA.find(({ rank }) => rank(own) !== rank(best));
+  const loses = decisive && decisive.rank(own) < decisive.rank(best);
+  const why = loses
+    ? decisive.whyNot(own)
+    : decisive
+      ? 'another was asked for'
+      : 'nothing tells it from the chosen one';
   return { code: 'not-chosen', message: `Not chosen: ${why}. Choose it with --series ${selectorOf(series, all)}.` };
 }
 

@@ -82,7 +82,7 @@ async function inspectDicom(folder: DicomFolder, { seriesUid, onChosen }: Inspec
   const ordered = choice ? [choice.series, ...choice.others] : folder.series;
   for (const candidate of ordered) {
     const chosen = candidate === choice?.series;
-    const context = chosen ? choice.problems : [whyNotChosen(candidate, folder.series)];
+    const context = chosen ? choice.problems : [whyNotChosen(candidate, folder.series, choice?.series)];
     try {
       const loaded = await loadScannedSeries(candidate, { repair: false });
       skipped.push(...loaded.skipped);
