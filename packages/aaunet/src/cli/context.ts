@@ -15,12 +15,17 @@ export function print(context: CliContext, text: string): void {
   context.stdout.write(`${text}\n`);
 }
 
-/** Parses an option as a whole number of at least `least`. */
-export function integerOf(least: number): (text: string) => number {
+/** Parses an option as a whole number from `least` to `most`, a multiple of `step`. */
+export function integerOf(
+  least: number,
+  { most = Number.MAX_SAFE_INTEGER, step = 1 }: { readonly most?: number; readonly step?: number } = {},
+): (text: string) => number {
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  const expected = `${step === 1 ? 'a whole number' : `a multiple of ${step}`} ${range}`;
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+    if (!/^\d+$/.test(text) || value < least || value > most || value % step !== 0) {
+      throw new InvalidArgumentError(`Expected ${expected}.`);
     }
     return value;
   };

@@ -33,6 +33,8 @@ describe('runCli', () => {
     ['a missing argument', ['train', '--out', 'x']],
     ['a missing option', ['predict', 'x', '--model', 'm']],
     ['a number that is none', ['synth', 'x', '--cases', '3.5']],
+    ['a number between the steps', ['bench', '--size', '33']],
+    ['a number too large', ['serve', '--port', '99999999']],
     ['an unknown choice', ['evaluate', 'x', '--split', 'tset']],
     ['a value out of range', ['train', 'x', '--out', 'y', '--size', '500']],
     ['an unknown network to train', ['train', 'x', '--out', 'y', '--model', 'nonet']],

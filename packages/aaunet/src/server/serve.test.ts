@@ -107,6 +107,7 @@ describe('serve', () => {
     const page = join(folder, 'page');
     await expect(serve({ page, model: join(folder, 'none.onnx') })).rejects.toThrow('aaunet export');
     await expect(serve({ page, model: join(folder, 'run') })).rejects.toThrow('Expected a network: a run folder');
+    await expect(serve({ page, host: 'nowhere.invalid' })).rejects.toThrow('Name one with --host');
     const port = Number(new URL(server.url).port);
     await expect(serve({ page: join(folder, 'page'), port })).rejects.toThrow('--port');
   });

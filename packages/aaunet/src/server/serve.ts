@@ -176,12 +176,11 @@ export async function serve({
   server.maxConnections = LIMITS.connections;
   server.setTimeout(LIMITS.idleMs);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      reject(
-        new Error(`Expected port ${port} of ${host} to be free, found: ${error.message}. Take another with --port.`, {
-          cause: error,
-        }),
-      );
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const expected = ['EADDRINUSE', 'EACCES'].includes(error.code ?? '')
+        ? `port ${port} of ${host} to be free, found: ${error.message}. Take another with --port.`
+        : `an address of this machine to listen on, found ${host} (${error.message}). Name one with --host.`;
+      reject(new Error(`Expected ${expected}`, { cause: error }));
     });
     server.listen(port, host, resolve);
   }).catch(async (error: unknown) => {

@@ -170,6 +170,16 @@ describe('.hdr/.img pairs', () => {
     expect(await readVolume(join(folder, 'a.img'))).toMatchObject({ source: 'nifti', header: { paired: true } });
   });
 
+  it('are refused in a sentence where they are cut off or damaged', async () => {
+    const path = join(folder, 'b.img.gz');
+    const packed = gzipSync(voxels);
+    await writeFile(join(folder, 'b.HDR'), header);
+    await writeFile(path, packed.subarray(0, packed.length - 9));
+    await expect(readNiftiFile(path)).rejects.toThrow('Expected a whole gzip file, found one that is cut off.');
+    await writeFile(path, packed.fill(255, 10, 14));
+    await expect(readNiftiFile(path)).rejects.toThrow(/Expected a whole gzip file, found damaged data \(/);
+  });
+
   it('are refused where one half is missing, too short or of another kind', async () => {
     await writeFile(join(folder, 'a.hdr'), header);
     await expect(readNiftiFile(join(folder, 'a.hdr'))).rejects.toThrow('found no voxels (.img)');

@@ -121,6 +121,8 @@ async function stream<T>(path: string, begin: (available: Available) => Sink<T>)
       raw.on('error', (error) => gunzip.destroy(error));
       try {
         await fill(sink, raw.pipe(gunzip));
+      } catch (error) {
+        throw nameDamage(error);
       } finally {
         raw.destroy();
       }
@@ -134,6 +136,14 @@ async function stream<T>(path: string, begin: (available: Available) => Sink<T>)
   } finally {
     await file.close();
   }
+}
+
+/** What zlib's own words leave open: that the file is not what it should be. */
+function nameDamage(error: unknown): unknown {
+  const { code } = error as { readonly code?: string };
+  if (!code?.startsWith('Z_')) return error;
+  const found = code === 'Z_BUF_ERROR' ? 'one that is cut off' : `damaged data (${messageOf(error)})`;
+  return new ImagingError('bad-nifti', `Expected a whole gzip file, found ${found}.`, { cause: error });
 }
 
 async function fill(sink: Sink<unknown>, chunks: AsyncIterable<unknown>): Promise<void> {

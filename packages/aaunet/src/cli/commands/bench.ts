@@ -46,7 +46,7 @@ export function addBench(program: Command, context: CliContext): void {
     .summary('measure training and inference on this machine')
     .description('Measures seconds an image (medians) of training and inference with random data, and peak memory.')
     .option('--model <name>', 'network, see "aaunet models"', 'rsu-sc')
-    .option('--size <n>', 'rows and columns in pixels', integerOf(32), 512)
+    .option('--size <n>', 'rows and columns in pixels, a multiple of 32', integerOf(32, { step: 32 }), 512)
     .option('--batch <n>', 'images in a step', integerOf(1), 2)
     .addOption(new Option('--dtype <type>', 'precision').choices(['bf16', 'fp32']).default('bf16'))
     .addOption(new Option('--phase <phase>', 'what to measure').choices(['train', 'infer', 'both']).default('both'))

@@ -18,7 +18,7 @@ export function addServe(program: Command, context: CliContext): void {
       'Serves the viewer and a model on this machine until Ctrl-C. Scans are opened inside the page; nothing is uploaded.',
     )
     .option('--model <model>', 'ONNX file of "aaunet export" or a run folder; without it the page asks for a file')
-    .option('--port <n>', 'port; 0 takes a free one', integerOf(0), 8080)
+    .option('--port <n>', 'port; 0 takes a free one', integerOf(0, { most: 65_535 }), 8080)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addHelpText('after', '\nExample:\n  aaunet serve --model model.onnx')
     .action(async ({ model, port, host }: ServeFlags) => {
