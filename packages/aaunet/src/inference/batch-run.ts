@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { inputFingerprint, originOf, readManifest, writeManifest, type ManifestResult } from './manifest.js';
-import { outputName } from './outputs.js';
 import type { Prediction, PredictResult, PredictRunOptions } from './predict.js';
 import type { ModelIdentity } from './report.js';
+import { ResultNames } from './result-names.js';
 
 /** One scan to be done, and the folder that its result gets. */
 export interface BatchTask {
@@ -36,11 +36,11 @@ export class BatchRun {
     const settings = { flip: options.flip ?? false, probabilities: options.probabilities ?? false };
     const earlier = (await readManifest(out).catch(() => undefined))?.results ?? [];
     const run = new BatchRun(originOf(identity, settings), options);
+    const resultNames = await ResultNames.start(out, names, earlier);
     const taken = new Set<string>();
     const digits = Math.max(3, String(inputs.length).length);
     for (const [index, input] of inputs.entries()) {
-      const numbered = `study-${String(index + 1).padStart(digits, '0')}`;
-      const name = as ?? (names === 'number' ? numbered : outputName(input, taken));
+      const name = as ?? resultNames.of(input, index + 1, digits);
       taken.add(name);
       const { seriesUid, repair } = options;
       const fingerprint = await inputFingerprint(input, identity, { ...settings, seriesUid, repair }, out);
@@ -88,7 +88,9 @@ export class BatchRun {
   }
 
   private async record(task: BatchTask, outcome: Pick<ManifestResult, 'status' | 'error'>): Promise<void> {
-    this.results.push({ ...task, ...outcome, finished: new Date().toISOString(), ...this.origin });
+    // Whole paths: the same words may name another input in another working folder.
+    const input = resolve(task.input);
+    this.results.push({ ...task, input, ...outcome, finished: new Date().toISOString(), ...this.origin });
     // A process that does one scan for another leaves the manifest to that one.
     if (this.options.as === undefined) await writeManifest(this.options.out, this.results);
   }

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 import { LABELS, parseDicom, writeDicomSeries, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
@@ -72,6 +72,36 @@ describe('a folder of studies, two of them corrupt', () => {
     const { predictions, skipped } = await predictWith(engine, inputs, { out, resume: true });
     expect([predictions.map(({ folder: made }) => made), skipped]).toEqual([[join(out, 'S01')], [inputs[0]]]);
     expect(await readdir(join(out, 'S01'))).toContain('report.json');
+  });
+});
+
+describe('a result of another input of the same name', () => {
+  it.each(['path', 'number'] as const)('is kept (%s), and replaced by its own input alone', async (names) => {
+    const [a, b] = await Promise.all(
+      ['A', 'B'].map(async (patient) => {
+        const input = join(folder, patient, 'study');
+        await rename(join(await writeStudies(join(folder, patient), 1), 'S00'), input);
+        return input;
+      }),
+    );
+    const out = join(folder, 'out');
+    const predictOne = async (input: string): Promise<string> => {
+      const { predictions } = await predictWith(engine, [input], { out, names });
+      return relative(out, predictions[0]!.folder);
+    };
+    const expected = names === 'path' ? ['study', 'study-2'] : ['study-001', 'study-002'];
+    expect([await predictOne(a!), await predictOne(b!)]).toEqual(expected);
+    expect([await predictOne(b!), await predictOne(a!)]).toEqual(expected.toReversed());
+    const { results } = (await readManifest(out))!;
+    expect(new Map(results.map(({ name, input }) => [name, input]))).toEqual(
+      new Map([
+        [expected[0], a],
+        [expected[1], b],
+      ]),
+    );
+    // Of a result that no manifest lists nobody knows the input.
+    await rm(join(out, 'manifest.json'));
+    expect(await predictOne(a!)).toBe(names === 'path' ? 'study-3' : 'study-003');
   });
 });
 

@@ -16,6 +16,7 @@ const MOST_FILES = 200_000;
 const resultSchema = z.strictObject({
   /** Folder of the result in this folder. */
   name: z.string(),
+  /** Whole path; in older manifests as it was given. */
   input: z.string(),
   /** Changes when the input's files, the weights or the options do. */
   fingerprint: z.string(),
