@@ -95,7 +95,7 @@ async function meanProbabilities(
 const FINE = 100;
 
 /**
- * Loads a run folder, a `.safetensors` file with its model.json beside it or an `.onnx` file that `aaunet export` wrote; of several,
+ * Loads a run folder, a `.safetensors` file of one or an `.onnx` file that `aaunet export` wrote; of several,
  * each of which sees the scan in its own window, the probabilities are averaged.
  *
  * @throws Error if several have inputs of different sizes, or bring slices that are not square into them in different ways.

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 
 import { fromTypedArray, Graphed, noGrad, setNumThreads, tidy, type Tensor } from '@aaunet/torch';
 import { compile } from '@aaunet/torch/compile';
@@ -20,7 +20,7 @@ export interface TrainedNetwork {
   readonly network: Layer;
 }
 
-/** Loads a run folder, or a `.safetensors` file with its model.json beside it. */
+/** Loads a run folder, or a `.safetensors` file with its model.json beside it or in the folder above. */
 export async function loadTrainedNetwork(model: string): Promise<TrainedNetwork> {
   const { folder, weights } = locate(model);
   const file = await readModelFile(folder);
@@ -77,8 +77,16 @@ export async function loadTorchNetwork(model: string, { device, threads }: Slice
 function locate(model: string): { folder: string; weights: string } {
   const found = statSync(model, { throwIfNoEntry: false });
   if (found?.isDirectory()) return { folder: model, weights: checkpointPath(model, chosenCheckpoint(model)) };
-  if (found?.isFile() && model.endsWith('.safetensors')) return { folder: dirname(model), weights: model };
+  if (found?.isFile() && model.endsWith('.safetensors')) return { folder: folderOfModelFile(model), weights: model };
+  throw new Error(`Expected a network: a run folder, a .safetensors file of one or an .onnx file, found ${model}.`);
+}
+
+/** A run's weights lie in its checkpoints, one folder below its model.json. */
+function folderOfModelFile(weights: string): string {
+  const beside = dirname(weights);
+  const folder = [beside, dirname(resolve(beside))].find((candidate) => existsSync(join(candidate, 'model.json')));
+  if (folder !== undefined) return folder;
   throw new Error(
-    `Expected a network: a run folder, a .safetensors file with its model.json beside it or an .onnx file, found ${model}.`,
+    `Expected the model.json of ${weights} beside it or in the folder above, found none: name the run folder, or copy its model.json beside the file.`,
   );
 }
