@@ -63,7 +63,7 @@ export async function writeDicomResults(
   const maker = makerOf(report);
   const segmentation = writeDicomSegmentation(labelMap, source, maker);
   await writeFile(join(folder, 'segmentation.dcm'), segmentation.bytes);
-  const volumes = report.types.filter(({ assessed }) => assessed);
+  const volumes = report.types.flatMap(({ name, volumeMl }) => (volumeMl === null ? [] : [{ name, volumeMl }]));
   await writeFile(join(folder, 'report.dcm'), writeStructuredReport(volumes, source, segmentation, maker).bytes);
   if (probabilities?.length === LABELS.length) {
     await writeFile(join(folder, 'probabilities.dcm'), writeFractionalSegmentation(probabilities, source, maker).bytes);

@@ -46,7 +46,7 @@ describe('the report page', () => {
     expect(page).toContain('Slice 2: the largest area of ICH, SDH');
     expect(page.match(/data:image\/png;base64/g)).toHaveLength(3);
     expect(page).toContain('not assessed');
-    expect(page).toContain('Findings: 0.1 mL of blood');
+    expect(page).toContain('Findings: 0.1 mL of blood in the assessed types<');
   });
 
   it('puts warnings before findings, escapes whatever comes from outside, and asks for nothing from anywhere', () => {

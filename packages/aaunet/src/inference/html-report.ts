@@ -1,17 +1,17 @@
 import { count, formatMl, LABELS } from '@aaunet/imaging';
 
 import { escapeHtml, htmlPage, htmlPicture, htmlTable } from './html.js';
-import { sliceRanges, type SegmentationReport, type TypeFinding } from './report.js';
+import { bloodTitle, sliceRanges, type SegmentationReport, type TypeFinding } from './report.js';
 
 /** Keeps a range of slices on one line where a table is narrow. */
 const NON_BREAKING_HYPHEN = '\u2011';
 
 function findingRow(finding: TypeFinding): string[] {
-  const { name, title, assessed, volumeMl, slices, lesions, largestLesion } = finding;
+  const { name, title, volumeMl, slices, lesions, largestLesion } = finding;
   const [r, g, b] = LABELS.find((label) => label.id === finding.id)!.color;
   const swatch = `<span class="swatch" style="background:rgb(${r},${g},${b})"></span>`;
   const label = `${swatch}${name} <span class="quiet">${escapeHtml(title)}</span>`;
-  if (!assessed) return [label, 'not assessed', '', '', '', ''];
+  if (volumeMl === null) return [label, 'not assessed', '', '', '', ''];
   if (lesions === 0 || !largestLesion) return [label, 'none found', '', '', '', ''];
   return [
     label,
@@ -61,7 +61,7 @@ export function renderHtmlReport(report: SegmentationReport, { montage, pair }: 
     `<h1>${escapeHtml(name)}</h1>
 <p class="quiet">Automatic outlines of intracranial hemorrhage by ${escapeHtml(model.name)} (${escapeHtml(software)}), not looked at by any person.</p>
 ${warnings.map((text) => `<p class="notice">${escapeHtml(text)}</p>`).join('\n')}
-<h2>Findings: ${formatMl(bloodMl)} mL of blood</h2>
+<h2>Findings: ${formatMl(bloodMl)} mL of ${bloodTitle([report])}</h2>
 ${htmlTable(
   ['type', 'volume, mL', 'lesions', 'largest diameter, mm', 'ABC/2 of the largest, mL', 'slices'],
   report.types.map(findingRow),

@@ -87,6 +87,6 @@ describe('volumes of uneven slices', () => {
         sum + labels.data.subarray(k * 1600, (k + 1) * 1600).filter((label) => label === 1).length * 0.5 * extent,
       0,
     );
-    expect(Math.abs(report.types[0]!.volumeMl - counted / 1000)).toBeLessThan(1e-6);
+    expect(Math.abs(report.types[0]!.volumeMl! - counted / 1000)).toBeLessThan(1e-6);
   });
 });

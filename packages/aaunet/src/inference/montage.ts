@@ -139,13 +139,13 @@ interface LegendEntry {
 
 /** What the legend says of each type. */
 export function legendEntries(report: SegmentationReport): LegendEntry[] {
-  return report.types.map(({ id, name, title, assessed, volumeMl, slices }) => {
+  return report.types.map(({ id, name, title, volumeMl, slices }) => {
     const range = slices.length === 0 ? '' : `, ${slices.length === 1 ? 'slice' : 'slices'} ${sliceRanges(slices)}`;
     const found = slices.length > 0;
     return {
       color: LABELS.find((label) => label.id === id)!.color,
       lines: [
-        `${name}  ${assessed ? (found ? `${formatMl(volumeMl)} mL` : 'none found') : 'not assessed'}`,
+        `${name}  ${volumeMl === null ? 'not assessed' : found ? `${formatMl(volumeMl)} mL` : 'none found'}`,
         ...wrap(`${title}${range}`, LEGEND_WIDTH),
       ],
       found,

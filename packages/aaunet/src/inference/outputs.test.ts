@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Affine, Volume } from '@aaunet/imaging';
+import { LABELS, type Affine, type Volume } from '@aaunet/imaging';
 import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatPredictions } from '../cli/commands/predict.js';
@@ -38,7 +38,14 @@ describe('makeReport', () => {
       slices: [1, 2],
       largest: { slice: 2, areaMm2: 0.75 },
     });
-    expect(report.types[2]).toMatchObject({ name: 'SAH', assessed: false, voxels: 0, slices: [], largest: null });
+    expect(report.types[2]).toMatchObject({
+      name: 'SAH',
+      assessed: false,
+      voxels: null,
+      volumeMl: null,
+      slices: [],
+      largest: null,
+    });
     expect(report.bloodMl).toBeCloseTo(0.006, 9);
     expect(report.geometry).toMatchObject({
       spacingMm: [0.5, 0.5, 4],
@@ -52,10 +59,18 @@ describe('makeReport', () => {
 
   it('counts air among the types and not as blood', () => {
     const air = { ...labelMap, data: labelMap.data.map((label) => (label === 2 ? 6 : label)) };
-    const report = makeReport(scan, air, context);
+    const model = { ...context.model, labels: LABELS.map(({ name }) => name) };
+    const report = makeReport(scan, air, { ...context, model });
     expect(report.types[5]).toMatchObject({ name: 'Pneumocranium', volumeMl: 0.001 });
     expect(report.bloodMl).toBeCloseTo(0.005, 9);
     expect(formatPredictions([{ input: 'a', folder: 'out/a', report }])).toMatch(/\| blood \|\n.*\n.*\| 0\.01 +\|/);
+  });
+
+  it('counts as blood what is assessed, and says so', () => {
+    const third = { ...labelMap, data: labelMap.data.map((label) => (label === 2 ? 3 : label)) };
+    const report = makeReport(scan, third, context);
+    expect(report.bloodMl).toBeCloseTo(0.005, 9);
+    expect(formatPredictions([{ input: 'a', folder: 'out/a', report }])).toContain('| blood in the assessed types |');
   });
 
   it('takes volumes from the true extents where steps are uneven, and says where slices lie', () => {
@@ -93,7 +108,7 @@ describe('formatVolumesCsv', () => {
       .split('\n');
     expect(lines).toHaveLength(8);
     expect(lines[1]).toBe('case-1,ICH,yes,0.005,5,2,2,0.75');
-    expect(lines[3]).toBe('case-1,SAH,no,0,0,0,,');
+    expect(lines[3]).toBe('case-1,SAH,no,,,,,');
   });
 });
 

@@ -53,8 +53,9 @@ export interface TypeFinding {
   readonly title: string;
   /** False where the network's training data do not mark this type. */
   readonly assessed: boolean;
-  readonly voxels: number;
-  readonly volumeMl: number;
+  /** Null where it is not assessed, which is not none; so is the volume. */
+  readonly voxels: number | null;
+  readonly volumeMl: number | null;
   readonly slices: readonly number[];
   /** The slice on which the type covers the largest area; null where there is none. */
   readonly largest: { readonly slice: number; readonly areaMm2: number } | null;
@@ -65,7 +66,7 @@ export interface TypeFinding {
 
 /** report.json; it holds no patient identifiers. */
 export interface SegmentationReport {
-  readonly format: 'aaunet-report-2';
+  readonly format: 'aaunet-report-3';
   readonly name: string;
   readonly software: string;
   readonly researchUseOnly: true;
@@ -93,7 +94,7 @@ export interface SegmentationReport {
     readonly sliceExtentsMm: readonly number[] | null;
   };
   readonly types: readonly TypeFinding[];
-  /** Of all types but air. */
+  /** Of all assessed types but air. */
   readonly bloodMl: number;
   readonly problems: readonly Problem[];
 }
@@ -188,16 +189,15 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
     const voxels = counts.map((slice) => slice[id]!);
     const slices = voxels.flatMap((count, k) => (count > 0 ? [k + 1] : []));
     const most = slices.reduce((best, slice) => (voxels[slice - 1]! > (voxels[best - 1] ?? 0) ? slice : best), 0);
+    const assessed = context.model.labels.includes(name);
+    const volumeMl = voxels.reduce((sum, count, k) => sum + count * voxelMl[k]!, 0);
     return {
       id,
       name,
       title,
-      assessed: context.model.labels.includes(name),
-      voxels: voxels.reduce((sum, count) => sum + count, 0),
-      volumeMl: round(
-        voxels.reduce((sum, count, k) => sum + count * voxelMl[k]!, 0),
-        ML_DIGITS,
-      ),
+      assessed,
+      voxels: assessed ? voxels.reduce((sum, count) => sum + count, 0) : null,
+      volumeMl: assessed ? round(volumeMl, ML_DIGITS) : null,
       slices,
       largest: most === 0 ? null : { slice: most, areaMm2: round(voxels[most - 1]! * columnSpacing * rowSpacing, 2) },
       ...measureLesions(labelMap, scan, id),
@@ -205,7 +205,7 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
   });
   const { name, source, model, problems, software } = context;
   return {
-    format: 'aaunet-report-2',
+    format: 'aaunet-report-3',
     name,
     software,
     researchUseOnly: true,
@@ -218,23 +218,29 @@ export function makeReport(scan: Volume, labelMap: Volume<Uint8Array>, context: 
     geometry: describeGeometry(scan),
     types,
     bloodMl: round(
-      types.filter(({ id }) => isBlood(id)).reduce((sum, { volumeMl }) => sum + volumeMl, 0),
+      types.filter(({ id }) => isBlood(id)).reduce((sum, { volumeMl }) => sum + (volumeMl ?? 0), 0),
       ML_DIGITS,
     ),
     problems,
   };
 }
 
-/** volumes.csv: one line a type, mL with a decimal point whatever the locale. */
+/** What the volume of all blood is called: a reader must not take it for all blood where a type was not assessed. */
+export function bloodTitle(reports: readonly SegmentationReport[]): string {
+  const isPartial = reports.some(({ types }) => types.some(({ id, assessed }) => isBlood(id) && !assessed));
+  return isPartial ? 'blood in the assessed types' : 'blood';
+}
+
+/** volumes.csv: one line a type, mL with a decimal point whatever the locale; without numbers where it is not assessed. */
 export function formatVolumesCsv(report: SegmentationReport): string {
   const lines = report.types.map(({ name, assessed, volumeMl, voxels, slices, largest }) =>
     [
       report.name,
       name,
       assessed ? 'yes' : 'no',
-      volumeMl,
-      voxels,
-      slices.length,
+      volumeMl ?? '',
+      voxels ?? '',
+      assessed ? slices.length : '',
       largest?.slice ?? '',
       largest?.areaMm2 ?? '',
     ].join(','),

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { PredictEvent, Prediction } from '../../inference/predict.js';
+import { bloodTitle } from '../../inference/report.js';
 import { markdownTable } from '../../metrics/evaluation-report.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
 import { sentenceOf } from '../errors.js';
@@ -26,10 +27,10 @@ export function formatPredictions(predictions: readonly Prediction[]): string {
   const types = predictions[0]?.report.types.map(({ name }) => name) ?? [];
   const rows = predictions.map(({ folder, report }) => [
     folder,
-    ...report.types.map(({ assessed, volumeMl }) => (assessed ? volumeMl.toFixed(2) : 'not assessed')),
+    ...report.types.map(({ volumeMl }) => volumeMl?.toFixed(2) ?? 'not assessed'),
     report.bloodMl.toFixed(2),
   ]);
-  return markdownTable(['output (volumes in mL)', ...types, 'blood'], rows);
+  return markdownTable(['output (volumes in mL)', ...types, bloodTitle(predictions.map(({ report }) => report))], rows);
 }
 
 /** What is said of an input: its path, or where this may tell who was scanned the number that the manifest has it under. */
