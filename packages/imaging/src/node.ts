@@ -1,5 +1,5 @@
 export { loadScannedSeries as loadDicomSeries, readScannedFile as readSliceFile } from './dicom/scan.js';
-export { replaceFile, replaceFolder, writeFileAtomic } from './node/atomic-write.js';
+export { removeLeftBy, replaceFile, replaceFolder, writeFileAtomic } from './node/atomic-write.js';
 export {
   readDicomFolder,
   readDicomZip,

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -8,6 +12,7 @@ import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
 import { writePointwiseModel } from '../testing/pointwise-model.js';
 import { predict, type PredictEvent } from './predict.js';
 
+const PROGRAM = fileURLToPath(new URL('../../bin/aaunet.js', import.meta.url));
 const TIMEOUT = 300_000;
 
 let folder: string;
@@ -46,6 +51,19 @@ describe('scans in processes of their own', { timeout: TIMEOUT }, () => {
     }
     const again = await predict([studies], { ...options, out: join(folder, 'jobs'), jobs: 2, resume: true });
     expect([again.skipped.length, again.failures.length]).toEqual([2, 1]);
+  });
+
+  it('leave nothing unfinished at a Ctrl-C, which a terminal sends to all of them', async () => {
+    const out = join(folder, 'out');
+    const args = [PROGRAM, 'predict', studies, '--model', model, '--out', out, '--jobs', '2', '--threads', '1'];
+    const child = spawn(process.execPath, args, { stdio: 'ignore', detached: true });
+    const ended = once(child, 'close');
+    const isUnfinished = async (): Promise<boolean> =>
+      (await readdir(out).catch(() => [])).some((name) => /^\.S0\d\..*\.tmp$/.test(name));
+    while (child.exitCode === null && !(await isUnfinished())) await setTimeout(2);
+    process.kill(-child.pid!, 'SIGINT');
+    expect((await ended)[0]).toBe(1);
+    expect((await readdir(out)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
   it('end with the caller, and leave nothing half', async () => {

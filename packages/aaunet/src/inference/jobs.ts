@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { removeLeftBy } from '../atomic.js';
 import { BatchRun, type BatchTask } from './batch-run.js';
 import type { PredictOptions, PredictResult } from './predict.js';
 import type { ModelIdentity, SegmentationReport } from './report.js';
@@ -17,7 +18,10 @@ function lastSentence(stderr: string): string | undefined {
     ?.slice('error: '.length);
 }
 
-/** Does one scan in a process of its own. @throws Error with the process's sentence, or that it crashed. */
+/** A process that is told to end and has not after so long hangs. */
+const GRACE_MS = 10_000;
+
+/** Does one scan in a process of its own, and returns when that has ended. @throws Error with the process's sentence, or that it crashed. */
 async function runProcess(task: BatchTask, options: PredictOptions): Promise<void> {
   const { model, out, device, batch, threads, flip, probabilities, seriesUid, repair, signal } = options;
   const models = typeof model === 'string' ? [model] : model;
@@ -32,7 +36,14 @@ async function runProcess(task: BatchTask, options: PredictOptions): Promise<voi
     ...(flip ? ['--flip'] : []),
     ...(probabilities ? ['--probabilities'] : []),
   ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], ...(signal && { signal }) });
+  // Ctrl-C goes to this process alone, which passes it on once: a second signal would end a process before it cleans up.
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  let grace: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    child.kill('SIGTERM');
+    grace = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+  };
+  signal?.addEventListener('abort', stop);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-10_000);
@@ -42,7 +53,11 @@ async function runProcess(task: BatchTask, options: PredictOptions): Promise<voi
     child.on('close', (...end) => {
       resolve(end);
     });
+  }).finally(() => {
+    clearTimeout(grace);
+    signal?.removeEventListener('abort', stop);
   });
+  if (child.pid !== undefined) await removeLeftBy(child.pid, join(out, task.name));
   if (code === 0) return;
   throw new Error(lastSentence(stderr) ?? `The process of this scan ended with ${cause ?? `status ${code}`}.`);
 }
@@ -73,6 +88,13 @@ export async function predictInProcesses(
       });
     }
   };
-  await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));
+  const stopping = (error: unknown): never => {
+    waiting.length = 0;
+    throw error;
+  };
+  const workers = Array.from({ length: Math.min(jobs, waiting.length) }, () => work().catch(stopping));
+  // Every process has ended, and left nothing, before this one goes on.
+  await Promise.allSettled(workers);
+  await Promise.all(workers);
   return run.result;
 }

@@ -31,13 +31,26 @@ async function syncFolder(path: string): Promise<void> {
 /** Temporary names older than this are nobody's any more. */
 const ABANDONED_MS = 3_600_000;
 
-/** A process that was killed leaves its temporary files and folders; removed are those of `path` that nobody has touched for long. */
-async function removeAbandoned(path: string): Promise<void> {
+/** The temporary files and folders of `path`, each with the process that made it. */
+async function temporariesOf(path: string): Promise<{ temporary: string; processId: number }[]> {
   const start = `.${basename(path)}.`;
   const names = await readdir(dirname(path)).catch(() => []);
-  for (const name of names) {
-    if (!name.startsWith(start) || !/^\d+-[0-9a-f]{8}\.tmp$/.test(name.slice(start.length))) continue;
-    const old = join(dirname(path), name);
+  return names.flatMap((name) => {
+    const made = name.startsWith(start) ? /^(\d+)-[0-9a-f]{8}\.tmp$/.exec(name.slice(start.length)) : null;
+    return made ? [{ temporary: join(dirname(path), name), processId: Number(made[1]) }] : [];
+  });
+}
+
+/** Removes what a process that has ended left of its writing of `path`. */
+export async function removeLeftBy(processId: number, path: string): Promise<void> {
+  for (const found of await temporariesOf(path)) {
+    if (found.processId === processId) await rm(found.temporary, { force: true, recursive: true });
+  }
+}
+
+/** A process that was killed leaves its temporary files and folders; removed are those of `path` that nobody has touched for long. */
+async function removeAbandoned(path: string): Promise<void> {
+  for (const { temporary: old } of await temporariesOf(path)) {
     const found = await stat(old).catch(() => undefined);
     if (found && Date.now() - found.mtimeMs > ABANDONED_MS)
       await rm(old, { force: true, recursive: true }).catch(() => undefined);
