@@ -98,6 +98,12 @@ it('takes the one number of images that its file was written for, and no other',
   await session.release();
 });
 
+it('writes no file of another name than .onnx, and says so before it reads the run', async () => {
+  await expect(exportModel('no-run', { out: 'model.txt' })).rejects.toThrow(
+    'Expected a file to write that ends in .onnx, found model.txt.',
+  );
+});
+
 describe('a trained run', { timeout: TIMEOUT }, () => {
   let folder: string;
   let run: string;

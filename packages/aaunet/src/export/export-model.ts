@@ -21,7 +21,7 @@ import { byteLength, type Message } from './protobuf.js';
 import { realSlices } from './real-slices.js';
 
 export interface ExportOptions {
-  /** The file, which should end in .onnx. */
+  /** The file, which ends in .onnx. */
   readonly out: string;
   readonly precision?: ExportPrecision | undefined;
   /** Slices at a time that the file insists on; any number where absent. */
@@ -51,7 +51,9 @@ export interface ExportResult {
  * @throws Error if the file does not compute what the network does, or the data to calibrate on are gone; nothing is written
  */
 export async function exportModel(run: string, options: ExportOptions): Promise<ExportResult> {
-  const { precision = 'fp32' } = options;
+  const { out, precision = 'fp32' } = options;
+  // By its ending the file is told apart from other networks.
+  if (!out.endsWith('.onnx')) throw new Error(`Expected a file to write that ends in .onnx, found ${out}.`);
   const trained = await loadTrainedNetwork(run);
   using network = trained.network;
   const { size } = trained.file;
