@@ -7,6 +7,7 @@ import { memoryStats } from '@aaunet/torch';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { evaluateRun } from '../evaluation/evaluate.js';
 import { writeTinyDataset } from '../testing/tiny-dataset.js';
 import { resolveTrainConfig } from '../training/config.js';
 import { readMetrics } from '../training/metrics-log.js';
@@ -69,6 +70,22 @@ describe('reproduce', () => {
       expect(width).toBeGreaterThan(4 * 160);
       expect(height).toBeGreaterThan(7 * 160);
       expect(memoryStats().tensors).toBe(0);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'evaluates a network again whose evaluation is of another part of the split or counts empty masks in another way',
+    async () => {
+      const out = join(folder, 'evaluated');
+      const before = (await reproduce(configOf(), { out, models: MODELS })).comparison!;
+      for (const over of [{ split: 'val' }, { empty: 'one' }] as const) {
+        await evaluateRun(join(out, MODELS[0]!), over);
+        const { comparison, failed } = await reproduce(configOf(), { out, models: MODELS });
+        expect(failed).toEqual([]);
+        expect(comparison).toMatchObject({ split: 'test', empty: 'nan' });
+        expect(comparison!.networks.map(({ types }) => types)).toEqual(before.networks.map(({ types }) => types));
+      }
     },
     TIMEOUT,
   );

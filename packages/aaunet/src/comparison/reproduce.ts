@@ -11,7 +11,9 @@ import type { SliceRef } from '../datasets/sampler.js';
 import type { CachedCase } from '../datasets/slice-cache.js';
 import { evaluateRun, loadRunNetwork } from '../evaluation/evaluate.js';
 import { segmentSlices } from '../inference/segment.js';
+import { evaluationSchema } from '../metrics/evaluation-report.js';
 import { checkedModelName, TABLE_I } from '../models/registry.js';
+import { readJson } from '../schema-errors.js';
 import { changedKeys, type TrainConfig } from '../training/config.js';
 import { checkDevice } from '../training/device.js';
 import { withRunData } from '../training/run-data.js';
@@ -63,6 +65,9 @@ const FILE_OF: Readonly<Record<TableFormat, string>> = {
   json: 'comparison.json',
 };
 
+/** How every network of a comparison is evaluated. */
+const EVALUATED = { split: 'test', empty: 'nan' } as const;
+
 /**
  * Trains and evaluates networks with the same splits, seed and budget, and writes Table I of Chang et al. 2022 anew:
  * OUT/<network>/ (run folders), OUT/table.{md,csv,tex}, comparison.json and figure.png. Called again, it continues where it
@@ -85,7 +90,7 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
   for (const [index, model] of models.entries()) {
     if (stopped()) break;
     const run = join(out, model);
-    const done = existsSync(join(run, 'evaluation.json'));
+    const done = await isEvaluated(run);
     emit({ type: 'network', model, index, total: models.length, done });
     try {
       if (!done) {
@@ -103,7 +108,7 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
         const onWarning = (text: string): void => {
           emit({ type: 'train', model, event: { type: 'message', text: `warning: ${text}` } });
         };
-        await evaluateRun(run, { fallback: out, onProgress, onWarning, signal });
+        await evaluateRun(run, { ...EVALUATED, fallback: out, onProgress, onWarning, signal });
       }
       finished.push(await readComparedRun(run));
       // Also half way: who looks in sees what there is.
@@ -122,6 +127,12 @@ export async function reproduce(config: TrainConfig, options: ReproduceOptions):
       comparison.networks.map(({ model }) => model),
     );
   return { comparison, failed, interrupted: stopped() };
+}
+
+/** Whether a run holds the evaluation that the comparison needs: "aaunet evaluate" may have left one of another kind. */
+async function isEvaluated(run: string): Promise<boolean> {
+  const evaluation = await readJson(join(run, 'evaluation.json'), evaluationSchema).catch(() => undefined);
+  return evaluation?.split === EVALUATED.split && evaluation.empty === EVALUATED.empty && evaluation.size === 'source';
 }
 
 /** OUT/config.json holds the budget; whoever continues must mean the same. */
