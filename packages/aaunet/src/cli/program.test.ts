@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { configFromFlags } from './commands/train.js';
+import { configFromFlags, resumeCommand } from './commands/train.js';
 import { interruptible } from './context.js';
 import { describeError, sentenceOf } from './errors.js';
 import { runCli } from './program.js';
@@ -90,6 +90,13 @@ describe('configFromFlags', () => {
     const config = join(folder, 'named.json');
     await writeFile(config, '{"batch": 3}');
     expect(await configFromFlags('d', { out: folder, resume: true, config })).toMatchObject({ batch: 3, data: 'd' });
+  });
+});
+
+describe('resumeCommand', () => {
+  it('can be pasted into a shell, and names as many processes as there were', () => {
+    expect(resumeCommand('data', 'run')).toBe('aaunet train data --out run --resume');
+    expect(resumeCommand('my data', 'my run', 2)).toBe("aaunet train 'my data' --out 'my run' --nproc 2 --resume");
   });
 });
 

@@ -7,6 +7,7 @@ import { evaluationSchema, type Evaluation } from '../metrics/evaluation-report.
 import { median } from '../metrics/median.js';
 import { summarizeModel } from '../models/registry.js';
 import { readJson } from '../schema-errors.js';
+import { shellWords } from '../shell-words.js';
 import { readMetrics } from '../training/metrics-log.js';
 import { readRunConfig } from '../training/run-folder.js';
 
@@ -30,7 +31,7 @@ export async function readComparedRun(run: string): Promise<ComparedRun> {
   const config = await readRunConfig(run);
   const evaluation = await readJson(join(run, 'evaluation.json'), evaluationSchema).catch((error: unknown) => {
     throw new Error(
-      `Expected ${run} to be evaluated; run "aaunet evaluate ${run}" first (${(error as Error).message})`,
+      `Expected ${run} to be evaluated; run first: ${shellWords(['aaunet', 'evaluate', run])} (${(error as Error).message})`,
       { cause: error },
     );
   });

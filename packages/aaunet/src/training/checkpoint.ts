@@ -6,6 +6,8 @@ import { SafetensorsFile } from '@aaunet/torch/safetensors';
 import type { Layer } from '@aaunet/torch/nn';
 import type { AdamW } from '@aaunet/torch/optim';
 
+import { shellWords } from '../shell-words.js';
+
 /** Where a training stands: with the weights and the optimiser's state all that continuing takes. */
 export interface Progress {
   /** Steps done. */
@@ -66,7 +68,7 @@ export function loadLast(run: string, network: Layer, optimizer: AdamW): Progres
   const path = join(run, 'checkpoints', optimizerFile(progress.step));
   if (!existsSync(path))
     throw new Error(
-      `Expected the optimiser's state at ${path} beside last.safetensors; put it back, or start anew with --init ${checkpointPath(run, 'last')}.`,
+      `Expected the optimiser's state at ${path} beside last.safetensors; put it back, or start anew with ${shellWords(['--init', checkpointPath(run, 'last')])}.`,
     );
   const state = loadTensors(path).tensors;
   try {

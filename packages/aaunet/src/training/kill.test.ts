@@ -85,17 +85,19 @@ describe('aaunet train', { timeout: TIMEOUT }, () => {
   });
 
   it('stopped by Ctrl-C, ends with a checkpoint, the command that continues, and a failure code', async () => {
-    const stopped = await runTrain(['--config', 'config.json', '--out', 'stopped'], (kill) => {
-      void stepDone('stopped', 2).then(() => {
+    const stopped = await runTrain(['--config', 'config.json', '--out', 'stopped here'], (kill) => {
+      void stepDone('stopped here', 2).then(() => {
         kill('SIGINT');
       });
     });
     expect(stopped.code).not.toBe(0);
-    const steps = lossesOf('stopped').length;
-    expect(stopped.stderr).toContain(`Stopped after step ${steps} with a checkpoint`);
+    const steps = lossesOf('stopped here').length;
+    expect(stopped.stderr).toContain(
+      `Stopped after step ${steps} with a checkpoint; continue with: aaunet train data --out 'stopped here' --resume\n`,
+    );
     expect(stopped.stderr).not.toContain('    at ');
-    expect(existsSync(join(folder, `stopped/checkpoints/optimizer-${steps}.safetensors`))).toBe(true);
-    expect(lossesOf('stopped')).toEqual(lossesOf('whole').slice(0, steps));
+    expect(existsSync(join(folder, `stopped here/checkpoints/optimizer-${steps}.safetensors`))).toBe(true);
+    expect(lossesOf('stopped here')).toEqual(lossesOf('whole').slice(0, steps));
   });
 
   it('says in one sentence, on stderr, what is wrong', async () => {

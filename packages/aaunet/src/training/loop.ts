@@ -6,6 +6,7 @@ import type { SliceCache } from '../datasets/slice-cache.js';
 import type { Splits } from '../datasets/splits.js';
 import { scoreCases } from '../evaluation/score.js';
 import { pooledDice } from '../metrics/dice.js';
+import { shellWords } from '../shell-words.js';
 import { checkpointPath, hasCheckpoint, saveBest, saveLast, type Progress } from './checkpoint.js';
 import type { TrainEvent } from './events.js';
 import type { MetricsLog } from './metrics-log.js';
@@ -175,5 +176,5 @@ class StepClock {
 function remedyFor(run: string, hasLast: boolean): string {
   const anew = 'start anew with a lower learningRate.max or clipNorm';
   if (!hasLast) return `There is no checkpoint yet: ${anew}.`;
-  return `The checkpoint before it is kept: to go on from its weights, ${anew} and --init ${checkpointPath(run, 'last')}.`;
+  return `The checkpoint before it is kept: to go on from its weights, ${anew} and ${shellWords(['--init', checkpointPath(run, 'last')])}.`;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import type { ReproduceEvent } from '../../comparison/reproduce.js';
+import { shellWords } from '../../shell-words.js';
 import { type CliContext, interruptible, print } from '../context.js';
 import { InterruptedError } from '../errors.js';
 import { checkAskedModel } from '../model-name.js';
@@ -88,7 +89,9 @@ export function addReproduce(program: Command, context: CliContext): void {
       );
       if (interrupted) {
         progress.abandon();
-        throw new InterruptedError(`Stopped; the same command continues: aaunet reproduce ${data} ${out}`);
+        throw new InterruptedError(
+          `Stopped; the same command continues: ${shellWords(['aaunet', 'reproduce', data, out])}`,
+        );
       }
       if (comparison) {
         print(context, formatComparison(comparison, 'md'));

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { shellWords } from '../../shell-words.js';
 import { type TrainConfig, readTrainConfig, resolveTrainConfig } from '../../training/config.js';
 import type { TrainEvent } from '../../training/events.js';
 import { type CliContext, integerOf, interruptible, print } from '../context.js';
@@ -54,6 +55,12 @@ export async function configFromFlags(data: string, flags: TrainFlags): Promise<
   }
   if (flags.config !== undefined) return readTrainConfig(flags.config, values);
   return resolveTrainConfig({}, values, 'The command line');
+}
+
+/** The command that continues a run, whose folder knows all else. */
+export function resumeCommand(data: string, out: string, nproc?: number): string {
+  const processes = nproc === undefined ? [] : ['--nproc', String(nproc)];
+  return shellWords(['aaunet', 'train', data, '--out', out, ...processes, '--resume']);
 }
 
 /** Shows the events of a training as two bars (preparing the data, training) and lines that stay. */
@@ -182,10 +189,11 @@ export function addTrain(program: Command, context: CliContext): void {
           }),
         );
         if (result.interrupted) {
+          const nproc = launched ? Number(process.env['WORLD_SIZE']) : flags.nproc;
           throw new InterruptedError(
             result.steps === 0
               ? 'Stopped before the first step; the same command starts again.'
-              : `Stopped after step ${result.steps} with a checkpoint; continue with: aaunet train ${data} --out ${flags.out} --resume`,
+              : `Stopped after step ${result.steps} with a checkpoint; continue with: ${resumeCommand(data, flags.out, nproc)}`,
           );
         }
         shown.finish();
