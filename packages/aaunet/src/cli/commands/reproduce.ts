@@ -54,6 +54,16 @@ class ReproduceProgress {
   }
 }
 
+/** The options that a command was called with, as it takes them. */
+function givenOptions(command: Command): string[] {
+  return command.options.flatMap((option) => {
+    const name = option.attributeName();
+    if (option.long === undefined || command.getOptionValueSource(name) !== 'cli') return [];
+    const value = command.getOptionValue(name) as string | number | true | string[];
+    return value === true ? [option.long] : [option.long, String(value)];
+  });
+}
+
 export function addReproduce(program: Command, context: CliContext): void {
   const command = program
     .command('reproduce')
@@ -67,7 +77,7 @@ export function addReproduce(program: Command, context: CliContext): void {
     .option('--paper <file>', 'JSON of figures to stand beside: {"rsu-sc": {"ICH": 0.5, "mean": 0.4}}');
   addTrainOptions(command)
     .addHelpText('after', '\nExample:\n  aaunet reproduce phantoms comparison --size 128 --batch 8 --max-steps 400')
-    .action(async (data: string, out: string, { models, paper, ...flags }: ReproduceFlags) => {
+    .action(async (data: string, out: string, { models, paper, ...flags }: ReproduceFlags, called: Command) => {
       // Begun already and nothing said: the budget is the one that it was begun with.
       const isBegun = await access(join(out, 'config.json')).then(
         () => true,
@@ -90,7 +100,7 @@ export function addReproduce(program: Command, context: CliContext): void {
       if (interrupted) {
         progress.abandon();
         throw new InterruptedError(
-          `Stopped; the same command continues: ${shellWords(['aaunet', 'reproduce', data, out])}`,
+          `Stopped; the same command continues: ${shellWords(['aaunet', 'reproduce', data, out, ...givenOptions(called)])}`,
         );
       }
       if (comparison) {
