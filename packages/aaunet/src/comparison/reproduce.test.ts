@@ -114,7 +114,9 @@ describe('reproduce', () => {
     await expect(reproduce(configOf({ data: join(folder, 'nosuch') }), { out })).rejects.toThrow(/nosuch/);
     expect(existsSync(out)).toBe(false);
     await reproduce(configOf(), { out, models: [] });
-    await expect(reproduce(configOf({ batch: 1 }), { out, models: [] })).rejects.toThrow(/begun with another batch/);
+    await expect(reproduce(configOf({ batch: 1 }), { out, models: [] })).rejects.toThrow(
+      /begun with --batch 2 \(asked: 1\); continue it without/,
+    );
   });
 });
 

@@ -14,7 +14,7 @@ import { segmentSlices } from '../inference/segment.js';
 import { evaluationSchema } from '../metrics/evaluation-report.js';
 import { checkedModelName, TABLE_I } from '../models/registry.js';
 import { readJson } from '../schema-errors.js';
-import { changedKeys, type TrainConfig } from '../training/config.js';
+import { describeChanges, type TrainConfig } from '../training/config.js';
 import { checkDevice } from '../training/device.js';
 import { withRunData } from '../training/run-data.js';
 import { readRunConfig } from '../training/run-folder.js';
@@ -143,10 +143,10 @@ async function keepConfig(out: string, config: TrainConfig): Promise<void> {
     return;
   }
   const before = await readRunConfig(out);
-  const changed = changedKeys(before, config, ['model', 'data', 'device', 'threads']);
+  const changed = describeChanges(before, config, ['model', 'data', 'device', 'threads']);
   if (changed.length > 0)
     throw new Error(
-      `${out} was begun with another ${changed.join(', ')}; continue it without these options, or name another folder.`,
+      `${out} was begun with ${changed.join(', ')}; continue it without these options, or name another folder.`,
     );
 }
 

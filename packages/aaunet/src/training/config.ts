@@ -137,10 +137,29 @@ export function resolveTrainConfig(
   return parseWith(trainConfigSchema, isPlainObject(file) ? merge(file, flags) : file, source);
 }
 
-/** Keys in which two configurations differ, without those in `free`. */
-export function changedKeys(before: TrainConfig, after: TrainConfig, free: readonly (keyof TrainConfig)[]): string[] {
-  const keys = Object.keys(before) as (keyof TrainConfig)[];
-  return keys.filter((key) => !free.includes(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+/** Settings that the command line has an option for. */
+const WITH_OPTION = ['model', 'size', 'batch', 'epochs', 'maxSteps', 'precision', 'seed'];
+
+/** Settings in which two configurations differ, without those in `free`, each with both values: "--size 64 (asked: 96)". */
+export function describeChanges(
+  before: TrainConfig,
+  asked: TrainConfig,
+  free: readonly (keyof TrainConfig)[],
+): string[] {
+  const keys = (Object.keys(before) as (keyof TrainConfig)[]).filter((key) => !free.includes(key));
+  return keys.flatMap((key) => changesOf(key, before[key], asked[key]));
+}
+
+function changesOf(name: string, before: unknown, asked: unknown): string[] {
+  if (isPlainObject(before) && isPlainObject(asked))
+    return Object.keys(before).flatMap((key) => changesOf(`${name}.${key}`, before[key], asked[key]));
+  if (JSON.stringify(before) === JSON.stringify(asked)) return [];
+  const option = WITH_OPTION.includes(name)
+    ? `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+    : `"${name}"`;
+  const shown = (value: unknown): string =>
+    value === null ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
+  return [`${option} ${shown(before)} (asked: ${shown(asked)})`];
 }
 
 /** Reads a configuration file and puts the command line's values over it (see `resolveTrainConfig`). */

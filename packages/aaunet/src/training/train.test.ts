@@ -205,12 +205,16 @@ describe('train', { timeout: TIMEOUT }, () => {
     );
   });
 
-  it('refuses to resume with other options, naming them, and changes nothing', async () => {
+  it('refuses to resume with other options, naming both values, before it prepares data, and changes nothing', async () => {
     const run = runOf('killed');
     const before = readFileSync(join(run, 'config.json'), 'utf8');
-    await expect(train(configOf({ batch: 4, seed: 6 }), { run, resume: true })).rejects.toThrow(
-      /was begun with another batch, seed; resume it without these options/,
+    const untouched = join(folder, 'unprepared');
+    await cp(data, untouched, { recursive: true, filter: (path) => !path.includes('.aaunet-cache') });
+    const other = { data: untouched, size: 96, maxSteps: 9, learningRate: { max: 0.5 } };
+    await expect(train(configOf(other), { run, resume: true })).rejects.toThrow(
+      'was begun with --size 64 (asked: 96), --max-steps none (asked: 9), "learningRate.max" 0.001 (asked: 0.5); resume it without these options',
     );
+    expect(existsSync(join(untouched, '.aaunet-cache'))).toBe(false);
     expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
   });
 

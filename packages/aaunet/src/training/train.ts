@@ -14,7 +14,7 @@ import { SOFTWARE } from '../version.js';
 import { locateWeights } from '../weights/hub.js';
 import { describeWeights, loadWeights } from '../weights/load-weights.js';
 import { hasCheckpoint, loadLast, NOT_BEGUN } from './checkpoint.js';
-import { changedKeys, type TrainConfig } from './config.js';
+import { describeChanges, type TrainConfig } from './config.js';
 import { describeTrainingData } from './describe-training-data.js';
 import { checkDevice } from './device.js';
 import type { TrainEvent } from './events.js';
@@ -82,6 +82,7 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
     throw new Error(`${run} already holds a training; continue it with --resume or name another folder with --out.`);
   if (config.threads !== null) team.setThreads(config.threads);
   checkDevice(config.device);
+  if (resumed) await checkSameSettings(run, wished);
 
   const dataset = await readDataset(config.data);
   // Before the data are prepared: weights that are missing or another network's show at once.
@@ -135,6 +136,19 @@ async function trainTogether(team: Team, wished: TrainConfig, options: TrainOpti
 }
 
 /** A resumed training must be the one that was begun: only where it runs and where its files lie may change. */
+async function checkSameSettings(run: string, asked: TrainConfig): Promise<void> {
+  const begun = await readRunConfig(run);
+  // Not asked for, they follow from the data.
+  const values = asked.classWeights.values ?? begun.classWeights.values;
+  const config = { ...asked, classWeights: { ...asked.classWeights, values } };
+  const changed = describeChanges(begun, config, ['data', 'device', 'threads', 'init']);
+  if (changed.length > 0)
+    throw new Error(
+      `${run} was begun with ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
+    );
+}
+
+/** A resumed training must go on with the data that it was begun with, wherever they lie by now. */
 async function checkSameRun(
   run: string,
   config: TrainConfig,
@@ -142,20 +156,11 @@ async function checkSameRun(
 ): Promise<void> {
   // Runs of earlier versions have no fingerprint.
   const { fingerprint } = splits;
-  const isOtherData = fingerprint !== undefined && fingerprint !== fingerprintOf(dataset, cache.cases, splits);
-  const changed = changedKeys(await readRunConfig(run), config, [
-    ...(['data', 'device', 'threads', 'init'] as const),
-    // They follow from the data.
-    ...(isOtherData ? (['classWeights'] as const) : []),
-  ]);
-  if (changed.length > 0)
-    throw new Error(
-      `${run} was begun with another ${changed.join(', ')}; resume it without these options, or start anew with another --out.`,
-    );
-  if (isOtherData)
+  if (fingerprint !== undefined && fingerprint !== fingerprintOf(dataset, cache.cases, splits))
     throw new Error(
       `${run} was begun with other slices or labels than ${config.data} holds; resume it with the data that it was begun with, or start anew with another --out.`,
     );
+  await checkSameSettings(run, config);
 }
 
 /** Writes what a run folder says of its training: what repeats it, and what using its network takes. */
