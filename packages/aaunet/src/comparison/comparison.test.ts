@@ -1,9 +1,13 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { describe, expect, it } from 'vitest';
 
 import { DiceAccumulator } from '../metrics/dice.js';
 import { toEvaluation, type Evaluation } from '../metrics/evaluation-report.js';
 import type { ComparedRun } from './compared-run.js';
-import { compareRuns, type Comparison } from './comparison.js';
+import { compareRuns, readPaperFigures, type Comparison } from './comparison.js';
 import { formatComparison } from './format.js';
 
 /** An evaluation of two patients with a slice of four pixels each: ICH in the first, SDH in both. */
@@ -129,5 +133,28 @@ describe('formatComparison', () => {
 
   it('writes JSON that says all of it', () => {
     expect(JSON.parse(formatComparison(comparison, 'json')) as Comparison).toEqual(comparison);
+  });
+});
+
+describe('readPaperFigures', () => {
+  it('reads figures by network and type, and refuses misspelt ones, naming those there are', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'aaunet-paper-'));
+    const read = async (figures: unknown) => {
+      const path = join(folder, 'paper.json');
+      await writeFile(path, JSON.stringify(figures));
+      return readPaperFigures(path);
+    };
+    try {
+      const figures = { 'rsu-sc': { ICH: 0.5, mean: 0.4 }, 'resnet18-unet': {} };
+      expect(await read(figures)).toEqual(figures);
+      await expect(read({ rsu: { ICH: 0.5, IHC: 0.5 } })).rejects.toThrow(
+        /unknown hemorrhage type IHC \(known: ICH, SDH, .*, mean\)\.$/,
+      );
+      await expect(read({ 'rsu-cs': { ICH: 0.5 } })).rejects.toThrow(
+        /unknown network rsu-cs \(known: .*, rsu-sc, .*\)\.$/,
+      );
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });

@@ -1,7 +1,9 @@
+import { LABELS } from '@aaunet/imaging';
 import { z } from 'zod';
 
 import { bootstrapIntervals, groupBy } from '../metrics/bootstrap.js';
 import type { Evaluation } from '../metrics/evaluation-report.js';
+import { isModelName, MODEL_NAMES } from '../models/registry.js';
 import { readJson } from '../schema-errors.js';
 import { SOFTWARE } from '../version.js';
 import { annotatedTypes, checkComparable, type ComparedRun } from './compared-run.js';
@@ -44,8 +46,30 @@ export interface Comparison {
   readonly networks: readonly ComparedNetwork[];
 }
 
+/** What a file of figures may name. */
+const COLUMNS: readonly string[] = [...LABELS.map(({ name }) => name), 'mean'];
+
 /** Figures to stand beside ours, by network and type, Dice from 0 to 1: those of the paper, say. */
-export const paperSchema = z.record(z.string(), z.record(z.string(), z.number().min(0).max(1)));
+export const paperSchema = z
+  .record(z.string(), z.record(z.string(), z.number().min(0).max(1)))
+  .superRefine((figures, context) => {
+    const refuse = (kind: string, unknown: readonly string[], known: readonly string[]): void => {
+      if (unknown.length === 0) return;
+      const message = `unknown ${kind} ${[...new Set(unknown)].join(', ')} (known: ${known.join(', ')})`;
+      context.addIssue({ code: 'custom', message });
+    };
+    const columns = Object.values(figures).flatMap((ofNetwork) => Object.keys(ofNetwork));
+    refuse(
+      'hemorrhage type',
+      columns.filter((name) => !COLUMNS.includes(name)),
+      COLUMNS,
+    );
+    refuse(
+      'network',
+      Object.keys(figures).filter((name) => !isModelName(name)),
+      MODEL_NAMES,
+    );
+  });
 export type PaperFigures = z.output<typeof paperSchema>;
 
 /** Puts runs side by side. @throws Error of one sentence if their scores were not computed on the same data. */
