@@ -83,6 +83,17 @@ describe('synthesize', () => {
     expect(await readdir(folder)).not.toContain('dicom');
   });
 
+  it('stops between cases, without dataset.json, where it is asked to', async () => {
+    const controller = new AbortController();
+    const onProgress = (): void => {
+      controller.abort(new Error('enough'));
+    };
+    const options = { cases: 3, size: 32, workers: 1, onProgress, signal: controller.signal };
+    await expect(synthesize(folder, options)).rejects.toThrow('enough');
+    expect(await readdir(join(folder, 'labelsTr'))).toHaveLength(1);
+    expect(await readdir(folder)).not.toContain('dataset.json');
+  });
+
   it('writes into no folder that holds something else', async () => {
     await writeFile(join(folder, 'notes.txt'), 'mine');
     await expect(synthesize(folder, { cases: 1, size: 32 })).rejects.toThrow(/notes\.txt/);

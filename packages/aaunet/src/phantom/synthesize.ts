@@ -26,6 +26,8 @@ export interface SynthesizeOptions {
   /** Threads, default as many as the machine has, at most 8. */
   readonly workers?: number | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+  /** Stops between cases; the folder has no `dataset.json` then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -49,7 +51,8 @@ export async function synthesize(out: string, options: SynthesizeOptions = {}): 
     onProgress?.(results.size, plans.length, statistics.name);
   };
   const jobs = plans.map((plan): CaseJob => ({ out, plan, size, dicom }));
-  await runJobs(jobs, Math.min(options.workers ?? Math.min(8, availableParallelism()), jobs.length), report);
+  const workers = Math.min(options.workers ?? Math.min(8, availableParallelism()), jobs.length);
+  await runJobs(jobs, { workers, report, signal: options.signal });
 
   if (!dicom) await rm(join(out, 'dicom'), { recursive: true, force: true });
   await removeUnplanned(out, plans);
@@ -96,11 +99,20 @@ async function refuseForeignFolder(out: string): Promise<void> {
   }
 }
 
+interface RunOptions {
+  readonly workers: number;
+  readonly report: (statistics: CaseStatistics) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Runs the jobs in worker threads where the compiled worker exists (not under a test runner), else one by one here. */
-async function runJobs(jobs: readonly CaseJob[], workers: number, report: (s: CaseStatistics) => void): Promise<void> {
+async function runJobs(jobs: readonly CaseJob[], { workers, report, signal }: RunOptions): Promise<void> {
   const script = fileURLToPath(new URL('./case-worker.js', import.meta.url));
   if (workers < 2 || !existsSync(script)) {
-    for (const job of jobs) report(await writeCase(job));
+    for (const job of jobs) {
+      signal?.throwIfAborted();
+      report(await writeCase(job));
+    }
     return;
   }
   const queue = [...jobs];
@@ -108,9 +120,15 @@ async function runJobs(jobs: readonly CaseJob[], workers: number, report: (s: Ca
   try {
     await Promise.all(
       threads.map(async (thread) => {
-        for (let job = queue.shift(); job !== undefined; job = queue.shift()) report(await ask(thread, job));
+        // Every thread ends its case first: none is left half written.
+        while (!signal?.aborted) {
+          const job = queue.shift();
+          if (job === undefined) return;
+          report(await ask(thread, job));
+        }
       }),
     );
+    if (queue.length > 0) signal?.throwIfAborted();
   } finally {
     await Promise.all(threads.map((thread) => thread.terminate()));
   }

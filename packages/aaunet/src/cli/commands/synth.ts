@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type CliContext, integerOf, print, withProgress } from '../context.js';
+import { type CliContext, integerOf, interruptible, print, withProgress } from '../context.js';
+import { InterruptedError } from '../errors.js';
 
 interface SynthFlags {
   cases: number;
@@ -22,9 +23,16 @@ export function addSynth(program: Command, context: CliContext): void {
     .action(async (out: string, { cases, size, seed, dicom }: SynthFlags) => {
       const { synthesize } = await import('../../phantom/synthesize.js');
       const { formatStatistics } = await import('../../phantom/statistics.js');
-      const statistics = await withProgress(context, 'synth', 'cases', (onProgress) =>
-        synthesize(out, { cases, size, seed, dicom: dicom ?? false, onProgress }),
-      );
+      const statistics = await interruptible(context, (signal) =>
+        withProgress(context, 'synth', 'cases', (onProgress) =>
+          synthesize(out, { cases, size, seed, dicom: dicom ?? false, onProgress, signal }),
+        ),
+      ).catch((error: unknown) => {
+        if (!(error instanceof InterruptedError)) throw error;
+        throw new InterruptedError('Stopped before all cases were made; the same command starts again.', {
+          cause: error,
+        });
+      });
       print(context, formatStatistics(statistics));
     });
 }
