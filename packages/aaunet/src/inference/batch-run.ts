@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { inputFingerprint, originOf, readManifest, writeManifest, type ManifestResult } from './manifest.js';
@@ -30,9 +31,12 @@ export class BatchRun {
     private readonly options: BatchOptions,
   ) {}
 
-  /** Names the results and, with `resume`, leaves out those that an earlier manifest says are done and that are there. */
+  /** Makes the folder of the results, names them and, with `resume`, leaves out those that an earlier manifest says are done and that are there. */
   static async start(identity: ModelIdentity, inputs: readonly string[], options: BatchOptions): Promise<BatchRun> {
     const { out, names = 'path', resume = false, as } = options;
+    // Before minutes are spent on what could not be kept.
+    await mkdir(out, { recursive: true });
+    await access(out, constants.W_OK);
     const settings = { flip: options.flip ?? false, probabilities: options.probabilities ?? false };
     const earlier = (await readManifest(out).catch(() => undefined))?.results ?? [];
     const run = new BatchRun(originOf(identity, settings), options);

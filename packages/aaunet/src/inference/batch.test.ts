@@ -7,6 +7,7 @@ import { readNiftiFile } from '@aaunet/imaging/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { corruptStudy, writeStudies } from '../testing/dicom-studies.js';
+import { sentenceOf } from '../cli/errors.js';
 import { makeZip } from '../testing/zip-folder.js';
 import type { SegmentationEngine } from './engine.js';
 import { expandInputs } from './expand-inputs.js';
@@ -63,6 +64,15 @@ describe('a folder of studies, two of them corrupt', () => {
     expect(made.get('S02')).toMatchObject({ models: [{ name: 'threshold', sha256: 'ab' }], options: { flip: false } });
     expect(made.get('S01')).toMatchObject({ models: [{ name: 'threshold', sha256: 'cd' }], options: { flip: true } });
   }, 60_000);
+
+  it('is refused before anything is computed where the results have no place', async () => {
+    const inputs = await expandInputs([await writeStudies(join(folder, 'studies'), 1)]);
+    const out = join(folder, 'file');
+    await writeFile(out, '');
+    const never: SegmentationEngine = { ...engine, segment: () => Promise.reject(new Error('computed')) };
+    const failure: unknown = await predictWith(never, inputs, { out }).catch((error: unknown) => error);
+    expect(sentenceOf(failure as Error)).toMatch(/file in the place of a folder/);
+  });
 
   it('does a scan again whose result was removed', async () => {
     const inputs = await expandInputs([await writeStudies(join(folder, 'studies'), 2)]);
