@@ -87,7 +87,7 @@ const countParameters = (network: Layer): number =>
 /** Training steps on one random batch: forward, focal loss, backward, AdamW. */
 export function trainingWorkload(options: WorkloadOptions): Workload {
   const { size, batch, device } = options;
-  const dtype = trainingPrecision(device, options.dtype) as 'bf16' | 'fp32';
+  const dtype = trainingPrecision(device, options.dtype);
   const { network, image } = networkAndImage(options);
   const labels = BigInt64Array.from({ length: batch * size * size }, () => BigInt(Math.floor(Math.random() * CLASSES)));
   const target = fromTypedArray(labels, [batch, size, size], { device });
@@ -124,7 +124,7 @@ export function trainingWorkload(options: WorkloadOptions): Workload {
 /** Forward passes of one random batch as `predict` runs them, that is compiled on the CPU. */
 export function inferenceWorkload(options: WorkloadOptions): Workload {
   const { size, device } = options;
-  const dtype = inferencePrecision(device, options.dtype) as 'bf16' | 'fp32';
+  const dtype = inferencePrecision(device, options.dtype);
   const { network, image } = networkAndImage(options);
   network.eval();
   const forward = (input: Tensor): Tensor => mixedPrecision(device, dtype, () => network.forward(input));

@@ -52,10 +52,11 @@ ConvolutionShape shapeOf(at::IntArrayRef x, at::IntArrayRef weight, at::IntArray
           .paddingY = paddingY, .paddingX = paddingX, .dilationY = dilationY, .dilationX = dilationX, .groups = groups};
 }
 
-bool isPlain(const at::Tensor& tensor, at::ScalarType type = at::kFloat) {
-  return tensor.scalar_type() == type && tensor.layout() == at::kStrided && tensor.device().is_cpu() && tensor.dim() == 4 &&
-         tensor.numel() > 0;
+bool isDense(const at::Tensor& tensor) {
+  return tensor.layout() == at::kStrided && tensor.device().is_cpu() && tensor.dim() == 4 && tensor.numel() > 0;
 }
+
+bool isPlain(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat && isDense(tensor); }
 
 /// Parameters (undefined: none) are of an input's type, or float32 beside bfloat16.
 bool hasTypeFor(const at::Tensor& x, const at::Tensor& parameter) {
@@ -67,8 +68,8 @@ bool hasTypeFor(const at::Tensor& x, const at::Tensor& parameter) {
 std::optional<ConvolutionShape> shapeOfOurs(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
                                             at::IntArrayRef dilation, bool transposed, int64_t groups) {
   const auto type = x.scalar_type();
-  const bool hasTypes = (type == at::kFloat || type == at::kBFloat16) && isPlain(x, type) && hasTypeFor(x, weight) && isPlain(weight, weight.scalar_type());
-  if (!hasConvolutionKernels() || transposed || !hasTypes || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) return std::nullopt;
+  const bool isKnown = (type == at::kFloat || type == at::kBFloat16) && hasTypeFor(x, weight) && isDense(x) && isDense(weight);
+  if (!hasConvolutionKernels() || transposed || !isKnown || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) return std::nullopt;
   if (!areSound(stride, padding, dilation) || groups < 1 || x.size(1) != weight.size(1) * groups || weight.size(0) % groups != 0) return std::nullopt;
   const ConvolutionShape s = shapeOf(x.sizes(), weight.sizes(), stride, padding, dilation, groups);
   return s.outHeight < 1 || s.outWidth < 1 ? std::nullopt : std::optional(s);
@@ -267,7 +268,7 @@ Gradients convolutionBackward(const at::Tensor& dy, const at::Tensor& x, const a
     return Gradients{as(x, dx), as(weight, dweight), as(weight, dbias)};
   };
   const auto ours = shapeOfOurs(x, weight, stride, padding, dilation, transposed, groups);
-  if (!ours || !isPlain(dy, x.scalar_type()) || dy.sizes() != std::vector{ours->images, ours->outChannels, ours->outHeight, ours->outWidth})
+  if (!ours || dy.scalar_type() != x.scalar_type() || !isDense(dy) || dy.sizes() != std::vector{ours->images, ours->outChannels, ours->outHeight, ours->outWidth})
     return byLibTorch(dy, mask);
   const ConvolutionShape& s = *ours;
   const at::Tensor gradient = channelsLast(dy);

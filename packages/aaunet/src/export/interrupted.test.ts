@@ -5,17 +5,12 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { NETWORK_WINDOW } from '@aaunet/imaging';
-import { manualSeed } from '@aaunet/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { buildModel } from '../models/registry.js';
-import { saveBest } from '../training/checkpoint.js';
-import { writeModelFile } from '../training/model-file.js';
+import { writeUntrainedRun } from '../testing/untrained-run.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const TIMEOUT = 180_000;
-const MODEL = 'resnest14-all-attention';
 
 let folder: string;
 let out: string;
@@ -24,21 +19,7 @@ beforeAll(async () => {
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'], { cwd: root });
   folder = await mkdtemp(join(tmpdir(), 'aaunet-interrupted-'));
   out = join(folder, 'out');
-  manualSeed(0);
-  using network = buildModel(MODEL);
-  saveBest(join(folder, 'run'), network, { step: 1, validated: 1, bestDice: 0 });
-  await writeModelFile(join(folder, 'run'), {
-    software: 'test',
-    model: MODEL,
-    annotated: ['ICH'],
-    untyped: [],
-    window: NETWORK_WINDOW,
-    size: 64,
-    fit: 'pad',
-    precision: 'fp32',
-    synthetic: true,
-    approximateHu: false,
-  });
+  await writeUntrainedRun(join(folder, 'run'));
 }, TIMEOUT);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });

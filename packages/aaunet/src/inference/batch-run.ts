@@ -41,11 +41,9 @@ export class BatchRun {
     const earlier = (await readManifest(out).catch(() => undefined))?.results ?? [];
     const run = new BatchRun(originOf(identity, settings), options);
     const resultNames = await ResultNames.start(out, names, earlier);
-    const taken = new Set<string>();
     const digits = Math.max(3, String(inputs.length).length);
     for (const [index, input] of inputs.entries()) {
       const name = as ?? resultNames.of(input, index + 1, digits);
-      taken.add(name);
       const { seriesUid, repair } = options;
       const fingerprint = await inputFingerprint(input, identity, { ...settings, seriesUid, repair }, out);
       const entry = earlier.find((result) => result.name === name);
@@ -58,7 +56,8 @@ export class BatchRun {
       }
     }
     // Results that this call does not touch stay listed.
-    for (const entry of earlier) if (!taken.has(entry.name)) run.results.push(entry);
+    const touched = new Set([...run.results, ...run.tasks].map(({ name }) => name));
+    run.results.push(...earlier.filter(({ name }) => !touched.has(name)));
     return run;
   }
 

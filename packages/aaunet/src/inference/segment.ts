@@ -7,7 +7,7 @@ import { windowed } from '../transforms/window.js';
 export type Precision = 'bf16' | 'fp32' | 'fp64';
 
 /** What a device trains in where `precision` is asked for: float32 where bfloat16 would be slower. */
-export function trainingPrecision(device: string, precision: Precision): Precision {
+export function trainingPrecision<P extends Precision>(device: string, precision: P): P | 'fp32' {
   return precision === 'bf16' && bfloat16On(device) === 'slow' ? 'fp32' : precision;
 }
 
@@ -15,7 +15,7 @@ export function trainingPrecision(device: string, precision: Precision): Precisi
  * What a device infers in where `precision` is asked for: float32 where it does not compute in bfloat16, since nothing is kept of a
  * forward pass whose memory bfloat16 would halve.
  */
-export function inferencePrecision(device: string, precision: Precision): Precision {
+export function inferencePrecision<P extends Precision>(device: string, precision: P): P | 'fp32' {
   return precision === 'bf16' && bfloat16On(device) !== 'computed' ? 'fp32' : precision;
 }
 

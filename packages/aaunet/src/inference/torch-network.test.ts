@@ -2,37 +2,18 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { NETWORK_WINDOW } from '@aaunet/imaging';
-import { manualSeed } from '@aaunet/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { buildModel } from '../models/registry.js';
-import { checkpointPath, saveBest } from '../training/checkpoint.js';
-import { writeModelFile } from '../training/model-file.js';
+import { writeUntrainedRun } from '../testing/untrained-run.js';
+import { checkpointPath } from '../training/checkpoint.js';
 import { loadTrainedNetwork } from './torch-network.js';
-
-const MODEL = 'resnest14-all-attention';
 
 let folder: string;
 let run: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'aaunet-torch-network-'));
   run = join(folder, 'run');
-  manualSeed(0);
-  using network = buildModel(MODEL);
-  saveBest(run, network, { step: 1, validated: 1, bestDice: 0 });
-  await writeModelFile(run, {
-    software: 'test',
-    model: MODEL,
-    annotated: ['ICH'],
-    untyped: [],
-    window: NETWORK_WINDOW,
-    size: 64,
-    fit: 'pad',
-    precision: 'fp32',
-    synthetic: true,
-    approximateHu: false,
-  });
+  await writeUntrainedRun(run);
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
